@@ -1,0 +1,3 @@
+//! What the calls mean.
+/// stub
+pub struct Backend;

@@ -1,0 +1,1 @@
+//! Ordered, revisioned bytes: log, index, tables, compaction. Knows nothing of TTLs, names or locks.

@@ -1,0 +1,306 @@
+//! A frame: one atomic batch in the log.
+//!
+//! ```text
+//!  0  u32 length of the whole frame, this header included
+//!  4  u32 CRC32C of bytes 0..4 and 8..length, seeded with the segment's salt and the frame's own offset
+//!  8  u32 CRC of the frame before; of the segment's header for the first frame
+//! 12  u8  flags: 1 = changes a lease; 3 bytes zero
+//! 16  u64 durable_before: the position known committed when the frame was written
+//! 24  u32 number of operations
+//! 28  u32 zero
+//! 32     operations
+//!
+//! operation:
+//!  0  u8  kind: 1 put, 2 delete, 3 delete range; u8 zero
+//!  2  u16 how many bytes the key shares with the (start) key of the operation before
+//!  4  u16 how many bytes follow for the key
+//!  put:          6 u32 length of the value; 10 u64 tag; 18 key bytes, value
+//!  delete:       6 key bytes
+//!  delete range: 6 u16 length of the end; 8 key bytes (start, included), end (excluded)
+//! ```
+//!
+//! Delete ranges come first in a frame and hide only versions of earlier frames; of several puts and deletes of one key
+//! the last wins. The tag is eight bytes of the layer above (the expiry).
+//!
+//! *Torn tail*: the log of an unsealed segment ends at the first frame that doesn't verify. The medium is assumed to write
+//! a sector of 512 bytes whole or not at all. Numbers are never renumbered.
+
+use super::checksum::crc32c;
+use super::position::Position;
+use super::segment::{u16_at, u32_at, u64_at};
+
+/// Bytes before the operations.
+pub const HEADER_LEN: usize = 32;
+/// The largest frame.
+pub const MAX_LEN: usize = 256 << 20;
+/// The longest key of the engine.
+pub const MAX_KEY: usize = 16 << 10;
+
+const PUT: u8 = 1;
+const DELETE: u8 = 2;
+const DELETE_RANGE: u8 = 3;
+const LEASE: u8 = 1;
+
+/// The operations of a frame, encoded as they are added.
+#[derive(Debug, Default)]
+pub struct Body {
+    bytes: Vec<u8>,
+    count: u32,
+    last: Vec<u8>,
+    lease: bool,
+    ranged: bool,
+}
+
+impl Body {
+    /// No operation yet.
+    pub fn new() -> Body {
+        Body::default()
+    }
+
+    /// Puts a value. A key is at most [`MAX_KEY`] bytes.
+    pub fn put(&mut self, key: &[u8], tag: u64, value: &[u8]) {
+        let suffix = self.head(PUT, key);
+        self.bytes.extend_from_slice(&u32::try_from(value.len()).expect("a value is at most 64 MiB").to_le_bytes());
+        self.bytes.extend_from_slice(&tag.to_le_bytes());
+        self.bytes.extend_from_slice(&key[suffix..]);
+        self.bytes.extend_from_slice(value);
+        self.ranged = true;
+    }
+
+    /// Deletes a key.
+    pub fn delete(&mut self, key: &[u8]) {
+        let suffix = self.head(DELETE, key);
+        self.bytes.extend_from_slice(&key[suffix..]);
+        self.ranged = true;
+    }
+
+    /// Deletes every key from `start` on and before `end`. Before any put or delete of the same body.
+    pub fn delete_range(&mut self, start: &[u8], end: &[u8]) {
+        assert!(!self.ranged, "delete ranges come first in a frame");
+        let suffix = self.head(DELETE_RANGE, start);
+        self.bytes.extend_from_slice(&u16::try_from(end.len()).expect("a key is at most MAX_KEY bytes").to_le_bytes());
+        self.bytes.extend_from_slice(&start[suffix..]);
+        self.bytes.extend_from_slice(end);
+    }
+
+    /// Marks the frame as one that changes a lease: those who wait for leases wake when it is committed.
+    pub fn changes_lease(&mut self) {
+        self.lease = true;
+    }
+
+    /// Whether [`Body::changes_lease`] was called.
+    pub fn is_lease(&self) -> bool {
+        self.lease
+    }
+
+    /// The length of the frame that this body makes.
+    pub fn frame_len(&self) -> usize {
+        HEADER_LEN + self.bytes.len()
+    }
+
+    /// Whether there is no operation.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn head(&mut self, kind: u8, key: &[u8]) -> usize {
+        assert!(key.len() <= MAX_KEY, "a key is at most MAX_KEY bytes");
+        let shared = self.last.iter().zip(key).take_while(|(a, b)| a == b).count();
+        self.bytes.extend_from_slice(&[kind, 0]);
+        self.bytes.extend_from_slice(&u16::try_from(shared).expect("within MAX_KEY").to_le_bytes());
+        self.bytes.extend_from_slice(&u16::try_from(key.len() - shared).expect("within MAX_KEY").to_le_bytes());
+        self.last.truncate(shared);
+        self.last.extend_from_slice(&key[shared..]);
+        self.count += 1;
+        shared
+    }
+
+    /// Appends the frame to `out`, as it stands at `offset` of a segment with `salt`; returns its CRC.
+    pub fn write_frame(&self, out: &mut Vec<u8>, salt: u64, offset: u64, previous: u32, durable_before: Position) -> u32 {
+        let at = out.len();
+        out.extend_from_slice(&u32::try_from(self.frame_len()).expect("a frame is at most 256 MiB").to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&previous.to_le_bytes());
+        out.extend_from_slice(&[if self.lease { LEASE } else { 0 }, 0, 0, 0]);
+        out.extend_from_slice(&durable_before.to_le_bytes());
+        out.extend_from_slice(&self.count.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.bytes);
+        let crc = checksum(salt, offset, &out[at..]);
+        out[at + 4..at + 8].copy_from_slice(&crc.to_le_bytes());
+        crc
+    }
+}
+
+fn checksum(salt: u64, offset: u64, frame: &[u8]) -> u32 {
+    let seed = crc32c(crc32c(0, &salt.to_le_bytes()), &offset.to_le_bytes());
+    crc32c(crc32c(seed, &frame[..4]), &frame[8..])
+}
+
+/// One operation of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Op<'a> {
+    /// A value for a key.
+    Put {
+        /// The key.
+        key: &'a [u8],
+        /// Eight bytes of the layer above.
+        tag: u64,
+        /// The value.
+        value: &'a [u8],
+        /// Where the value begins, counted from the frame's first byte.
+        value_at: usize,
+    },
+    /// A key that goes.
+    Delete {
+        /// The key.
+        key: &'a [u8],
+    },
+    /// Every earlier version of the keys in `start..end` goes.
+    DeleteRange {
+        /// The first key.
+        start: &'a [u8],
+        /// The first key beyond.
+        end: &'a [u8],
+    },
+}
+
+/// A frame whose checksum matched.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The length that a frame's first four bytes claim; `None` if no frame has it.
+    pub fn claimed_len(head: &[u8]) -> Option<usize> {
+        let len = u32::from_le_bytes(*head.first_chunk()?) as usize;
+        (HEADER_LEN..=MAX_LEN).contains(&len).then_some(len)
+    }
+
+    /// The frame at the start of `bytes`, if its checksum matches as that of the frame at `offset` of a segment with `salt`.
+    pub fn verify(bytes: &'a [u8], salt: u64, offset: u64) -> Option<Frame<'a>> {
+        let bytes = bytes.get(..Frame::claimed_len(bytes)?)?;
+        (checksum(salt, offset, bytes) == u32_at(bytes, 4)).then_some(Frame { bytes })
+    }
+
+    /// The length.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+    /// Its own CRC.
+    pub fn crc(&self) -> u32 {
+        u32_at(self.bytes, 4)
+    }
+    /// The CRC of the frame before.
+    pub fn previous(&self) -> u32 {
+        u32_at(self.bytes, 8)
+    }
+    /// Whether it changes a lease.
+    pub fn is_lease(&self) -> bool {
+        self.bytes[12] & LEASE != 0
+    }
+    /// The position known committed when it was written.
+    pub fn durable_before(&self) -> Position {
+        u64_at(self.bytes, 16)
+    }
+
+    /// Calls `f` for each operation in order. The error names what is wrong with the operations.
+    pub fn each_op(&self, mut f: impl FnMut(Op<'_>)) -> Result<(), &'static str> {
+        if self.bytes[13..16] != [0; 3] || self.bytes[28..32] != [0; 4] || self.bytes[12] & !LEASE != 0 {
+            return Err("a reserved byte of the frame's header isn't zero");
+        }
+        let (mut at, mut key, mut ranges_over) = (HEADER_LEN, Vec::new(), false);
+        for _ in 0..u32_at(self.bytes, 24) {
+            let head = self.take(&mut at, 6)?;
+            let (shared, suffix) = (u16_at(head, 2) as usize, u16_at(head, 4) as usize);
+            if head[1] != 0 || shared > key.len() || shared + suffix > MAX_KEY {
+                return Err("an operation's key is malformed");
+            }
+            key.truncate(shared);
+            match head[0] {
+                PUT => {
+                    let rest = self.take(&mut at, 12)?;
+                    key.extend_from_slice(self.take(&mut at, suffix)?);
+                    let value_at = at;
+                    let value = self.take(&mut at, u32_at(rest, 0) as usize)?;
+                    f(Op::Put { key: &key, tag: u64_at(rest, 4), value, value_at });
+                    ranges_over = true;
+                }
+                DELETE => {
+                    key.extend_from_slice(self.take(&mut at, suffix)?);
+                    f(Op::Delete { key: &key });
+                    ranges_over = true;
+                }
+                DELETE_RANGE if !ranges_over => {
+                    let end = u16_at(self.take(&mut at, 2)?, 0) as usize;
+                    key.extend_from_slice(self.take(&mut at, suffix)?);
+                    f(Op::DeleteRange { start: &key, end: self.take(&mut at, end)? });
+                }
+                _ => return Err("an operation is of no known kind, or a delete range comes late"),
+            }
+        }
+        if at == self.bytes.len() { Ok(()) } else { Err("bytes follow the last operation") }
+    }
+
+    fn take(&self, at: &mut usize, len: usize) -> Result<&'a [u8], &'static str> {
+        let bytes = self.bytes.get(*at..*at + len).ok_or("an operation is longer than its frame")?;
+        *at += len;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ops(frame: &Frame<'_>) -> Vec<String> {
+        let mut seen = Vec::new();
+        frame.each_op(|op| seen.push(format!("{op:?}"))).unwrap();
+        seen
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut body = Body::new();
+        body.delete_range(b"a\x01", b"a\x02");
+        body.put(b"bucket\x01one", 7, b"first");
+        body.put(b"bucket\x01two", 0, b"");
+        body.delete(b"bucket\x01t");
+        let mut out = vec![1, 2, 3];
+        let crc = body.write_frame(&mut out, 42, 64, 99, 5);
+        assert_eq!(out.len() - 3, body.frame_len());
+        let frame = Frame::verify(&out[3..], 42, 64).expect("verifies");
+        assert_eq!((frame.crc(), frame.previous(), frame.durable_before(), frame.is_lease()), (crc, 99, 5, false));
+        let put = out.len() - 3;
+        assert_eq!(frame.len(), put);
+        let seen = ops(&frame);
+        assert_eq!(seen.len(), 4);
+        assert!(seen[0].starts_with("DeleteRange"));
+        frame
+            .each_op(|op| {
+                if let Op::Put { key: b"bucket\x01one", tag, value, value_at } = op {
+                    assert_eq!((tag, value), (7, &b"first"[..]));
+                    assert_eq!(&out[3 + value_at..3 + value_at + 5], b"first");
+                }
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn another_salt_offset_or_bit_does_not_verify() {
+        let mut body = Body::new();
+        body.put(b"k", 1, b"v");
+        let mut out = Vec::new();
+        body.write_frame(&mut out, 42, 64, 0, 0);
+        assert!(Frame::verify(&out, 43, 64).is_none());
+        assert!(Frame::verify(&out, 42, 65).is_none());
+        for i in 0..out.len() * 8 {
+            let mut bad = out.clone();
+            bad[i / 8] ^= 1 << (i % 8);
+            assert!(Frame::verify(&bad, 42, 64).is_none(), "bit {i}");
+        }
+        assert!(Frame::verify(&out[..out.len() - 1], 42, 64).is_none());
+    }
+}

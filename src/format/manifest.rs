@@ -1,0 +1,229 @@
+//! `MANIFEST`: what the store consists of. Replaced whole (temporary file, fdatasync, rename, fsync of the directory).
+//!
+//! ```text
+//!  0  8  magic "DIRKVMAN"
+//!  8  u32 format version
+//! 12  u32 length of the whole file
+//! 16  u64 generation: grows by one with each new manifest
+//! 24  16 store id
+//! 40  u8  sync mode: 0 full, 1 os; 7 bytes zero
+//! 48  u64 the next table's number
+//! 56  u64 segment size
+//! 64  u32 tables; u32 segments; u32 voids; u32 zero
+//! 80     tables, oldest first:   u64 number, u64 from (position, excluded), u64 to (included), u64 file size
+//!        segments, oldest first: u64 number, u64 sealed end (an offset; 0 while live: the last one)
+//!        voids:                  the same, of segments that had frames beyond their sealed end; kept for ever
+//!   end  u32 CRC32C of all before
+//! ```
+
+use super::checksum::crc32c;
+use super::position::{Position, offset_of, segment_of};
+use super::segment::{u32_at, u64_at};
+
+/// The format that this library writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+const MAGIC: &[u8; 8] = b"DIRKVMAN";
+const HEADER_LEN: usize = 80;
+
+/// Random bytes that name the store.
+pub type StoreId = [u8; 16];
+
+/// When a commit is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyncMode {
+    /// Once it is durable.
+    Full,
+    /// Once the kernel has it: survives the process, not the power.
+    Os,
+}
+
+/// A sorted table that the manifest names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableEntry {
+    /// Its number, as in the file's name.
+    pub number: u64,
+    /// It holds the log after this position,
+    pub from: Position,
+    /// up to this one.
+    pub to: Position,
+    /// The size of its file.
+    pub size: u64,
+}
+
+/// A segment that the manifest names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentEntry {
+    /// Its number, as in the file's name.
+    pub number: u64,
+    /// Where its frames end; 0 while it is live.
+    pub sealed: u64,
+}
+
+/// The whole manifest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Manifest {
+    /// Grows with each manifest.
+    pub generation: u64,
+    /// The store's name.
+    pub store: StoreId,
+    /// The store's promise.
+    pub sync: SyncMode,
+    /// The next table's number, never used before.
+    pub next_table: u64,
+    /// How large a new segment is made.
+    pub segment_size: u64,
+    /// Tables, oldest first; each begins where the one before ends.
+    pub tables: Vec<TableEntry>,
+    /// Segments that are in no table, oldest first, without a gap; the last one is live.
+    pub segments: Vec<SegmentEntry>,
+    /// Segments with frames beyond their sealed end.
+    pub voids: Vec<SegmentEntry>,
+}
+
+/// Why bytes are no manifest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    /// A newer library wrote it.
+    Version(u32),
+    /// At this offset something is wrong.
+    Damage(u64, &'static str),
+}
+
+impl Manifest {
+    /// The number of the live segment.
+    pub fn live(&self) -> u64 {
+        self.segments.last().map_or(0, |s| s.number)
+    }
+
+    /// Where the segment's frames end, if it is sealed and known: an offset.
+    pub fn sealed_end(&self, segment: u64) -> Option<u64> {
+        let mut known = self.segments.iter().chain(&self.voids);
+        known.find(|s| s.number == segment && s.sealed != 0).map(|s| s.sealed)
+    }
+
+    /// Whether a frame that ends at `position`, of a sealed segment, is beyond its sealed end.
+    pub fn is_void(&self, position: Position) -> bool {
+        self.sealed_end(segment_of(position)).is_some_and(|end| offset_of(position) > end)
+    }
+
+    /// The bytes on disk.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.generation.to_le_bytes());
+        out.extend_from_slice(&self.store);
+        out.extend_from_slice(&u64::from(self.sync == SyncMode::Os).to_le_bytes());
+        out.extend_from_slice(&self.next_table.to_le_bytes());
+        out.extend_from_slice(&self.segment_size.to_le_bytes());
+        for count in [self.tables.len(), self.segments.len(), self.voids.len(), 0] {
+            out.extend_from_slice(&u32::try_from(count).expect("far fewer files than 2^32").to_le_bytes());
+        }
+        for t in &self.tables {
+            for n in [t.number, t.from, t.to, t.size] {
+                out.extend_from_slice(&n.to_le_bytes());
+            }
+        }
+        for s in self.segments.iter().chain(&self.voids) {
+            for n in [s.number, s.sealed] {
+                out.extend_from_slice(&n.to_le_bytes());
+            }
+        }
+        let len = u32::try_from(out.len() + 4).expect("a manifest is far below 4 GiB");
+        out[12..16].copy_from_slice(&len.to_le_bytes());
+        let crc = crc32c(0, &out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// Reads a manifest back.
+    pub fn decode(bytes: &[u8]) -> Result<Manifest, Flaw> {
+        if bytes.len() < HEADER_LEN + 4 || &bytes[..8] != MAGIC {
+            return Err(Flaw::Damage(0, "no manifest begins with these bytes"));
+        }
+        // The version is believed before the checksum: a later format may have another one.
+        let version = u32_at(bytes, 8);
+        if version > FORMAT_VERSION {
+            return Err(Flaw::Version(version));
+        }
+        let (body, crc) = bytes.split_at(bytes.len() - 4);
+        if u32_at(bytes, 12) as usize != bytes.len() || crc32c(0, body) != u32_at(crc, 0) {
+            return Err(Flaw::Damage(12, "the length or the checksum of the manifest doesn't match"));
+        }
+        let counts = [64, 68, 72].map(|at| u32_at(body, at) as usize);
+        let sync = match u64_at(body, 40) {
+            0 => SyncMode::Full,
+            1 => SyncMode::Os,
+            _ => return Err(Flaw::Damage(40, "no sync mode has this number")),
+        };
+        if version == 0 || u32_at(body, 76) != 0 || HEADER_LEN + counts[0] * 32 + (counts[1] + counts[2]) * 16 != body.len() {
+            return Err(Flaw::Damage(64, "the counts don't fit the manifest's length"));
+        }
+        let (tables, rest) = body[HEADER_LEN..].split_at(counts[0] * 32);
+        let (segments, voids) = rest.split_at(counts[1] * 16);
+        let entries = |bytes: &[u8]| -> Vec<SegmentEntry> {
+            bytes.chunks_exact(16).map(|e| SegmentEntry { number: u64_at(e, 0), sealed: u64_at(e, 8) }).collect()
+        };
+        let table = |e: &[u8]| TableEntry { number: u64_at(e, 0), from: u64_at(e, 8), to: u64_at(e, 16), size: u64_at(e, 24) };
+        let manifest = Manifest {
+            generation: u64_at(body, 16),
+            store: std::array::from_fn(|i| body[24 + i]),
+            sync,
+            next_table: u64_at(body, 48),
+            segment_size: u64_at(body, 56),
+            tables: tables.chunks_exact(32).map(table).collect(),
+            segments: entries(segments),
+            voids: entries(voids),
+        };
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// What every writer of a manifest guarantees.
+    fn check(&self) -> Result<(), Flaw> {
+        let ordered = self.tables.windows(2).all(|w| w[0].to == w[1].from) && self.tables.iter().all(|t| t.from < t.to);
+        let gapless = self.segments.windows(2).all(|w| w[0].number + 1 == w[1].number && w[0].sealed != 0);
+        let live = self.segments.last().is_some_and(|s| s.sealed == 0 && s.number > 0 && s.number < 1 << 31);
+        if ordered && gapless && live { Ok(()) } else { Err(Flaw::Damage(80, "the tables or segments have a gap")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Manifest {
+        Manifest {
+            generation: 9,
+            store: [7; 16],
+            sync: SyncMode::Os,
+            next_table: 4,
+            segment_size: 8 << 20,
+            tables: vec![TableEntry { number: 3, from: 0, to: 77, size: 5 }],
+            segments: vec![SegmentEntry { number: 2, sealed: 500 }, SegmentEntry { number: 3, sealed: 0 }],
+            voids: vec![SegmentEntry { number: 1, sealed: 400 }],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_no_flipped_bit_passes() {
+        let bytes = sample().encode();
+        assert_eq!(Manifest::decode(&bytes), Ok(sample()));
+        for i in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[i / 8] ^= 1 << (i % 8);
+            assert!(Manifest::decode(&bad).is_err(), "bit {i}");
+        }
+        for len in 0..bytes.len() {
+            assert!(Manifest::decode(&bytes[..len]).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn a_frame_beyond_a_sealed_end_is_void() {
+        let m = sample();
+        assert!(m.is_void(1 << 32 | 401) && !m.is_void(1 << 32 | 400));
+        assert!(m.is_void(2 << 32 | 501) && !m.is_void(3 << 32 | 9_999));
+    }
+}

@@ -1,0 +1,9 @@
+//! The bytes on disk and in the shared page, without any I/O. The comment atop each file is the specification; all
+//! numbers are little-endian.
+
+pub mod checksum;
+pub mod frame;
+pub mod manifest;
+pub mod position;
+pub mod segment;
+pub mod shared;
