@@ -97,6 +97,7 @@ impl Error {
         let code = match cause.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Code::NoSpace,
             io::ErrorKind::ReadOnlyFilesystem => Code::ReadOnly,
+            io::ErrorKind::Unsupported => Code::Unsupported,
             _ => Code::Io,
         };
         Error { code, message: format!("can't {what}: {cause}"), os_errno: cause.raw_os_error().unwrap_or(0) }

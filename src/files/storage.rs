@@ -1,6 +1,7 @@
 //! The storage and clock seams. An implementation of these three traits is a whole machine to the engine: directory,
 //! files with a page cache behind them, flock, the shared page with its futexes, and time.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
@@ -59,8 +60,8 @@ pub trait Directory: Send + Sync + Debug {
     fn path(&self) -> String;
 }
 
-/// One open file description; dropping the last reference closes it.
-pub trait File: Send + Sync + Debug {
+/// One open file description; dropping the last reference closes it. `Any`, so that [`Directory::map`] finds its own.
+pub trait File: Any + Send + Sync + Debug {
     /// Reads until `buf` is full or the file ends; returns how much was read. EINTR is retried within.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `buf` or fails; a failure may leave any part of it written. EINTR is retried within.
@@ -93,6 +94,12 @@ pub trait SharedPage: Send + Sync + Debug {
     fn wait(&self, word: usize, expected: u32, timeout: Duration);
     /// Wakes all who sleep on the word, in every process.
     fn wake_all(&self, word: usize);
+    /// Makes sure that the stores which follow can't fail. A filesystem that shut itself down when its disk failed (xfs)
+    /// answers a store to a page that it had written back with SIGBUS: so call this before the first store under `LOCK`,
+    /// and before any store that follows a failed call. Costs less than a microsecond.
+    fn make_writable(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Time as the system tells it.
@@ -103,4 +110,6 @@ pub trait Clock: Send + Sync + Debug {
     fn boottime(&self) -> u64;
     /// Lets others run (sched_yield).
     fn yield_now(&self);
+    /// Sleeps for about so long.
+    fn sleep(&self, time: Duration);
 }

@@ -3,7 +3,9 @@
 
 pub mod checksum;
 pub mod frame;
+pub mod key;
 pub mod manifest;
 pub mod position;
 pub mod segment;
 pub mod shared;
+pub mod table;

@@ -20,6 +20,8 @@ pub const INODE: usize = 4;
 pub const INCARNATION: usize = 5;
 /// The manifest's generation, stored before `appended`.
 pub const GENERATION: usize = 6;
+/// The number of the newest segment that is made durably, so that a seal needs no space.
+pub const MADE: usize = 7;
 
 /// The end of the last whole frame. Stored by the holder of `LOCK` alone; only grows.
 pub const APPENDED: usize = 8;

@@ -1,0 +1,108 @@
+//! Reads: one consistent cut of the store each, without a lock, and never waiting for a writer.
+
+use super::name::{Key, LOCKS};
+use super::{Backend, ttl, write};
+use crate::engine::{self, Snapshot};
+use crate::error::{Code, Error, Result};
+
+/// What became of [`Backend::get_into`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fit {
+    /// The value is in the buffer, and this long.
+    Copied(usize),
+    /// Nothing was copied; the value is this long.
+    TooSmall(usize),
+}
+
+/// A value with all that is known about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// The key; in a recursive listing its path relative to the bucket listed.
+    pub name: String,
+    /// The value.
+    pub value: Vec<u8>,
+    /// When it expires, in nanoseconds since the epoch; 0 is never.
+    pub expires: i64,
+    /// The revision of the change that made it what it is.
+    pub revision: u64,
+}
+
+impl Backend {
+    /// Whether an unexpired value is there.
+    pub fn exists(&self, bucket: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.enter()?;
+        let key = Key::new(bucket.as_ref(), key.as_ref())?;
+        Ok(self.read(&self.engine.snapshot()?, &key, |_| Ok(()))?.is_some())
+    }
+
+    /// The value.
+    ///
+    /// `NOT_FOUND` if no unexpired one is there; `BAD_PARAMETER` if the name is only a bucket.
+    pub fn get(&self, bucket: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Vec<u8>> {
+        self.enter()?;
+        let key = Key::new(bucket.as_ref(), key.as_ref())?;
+        let view = self.engine.snapshot()?;
+        let value = self.read(&view, &key, |item| Ok(item.bytes()?.into_owned()))?;
+        value.map_or_else(|| Err(self.absent_value(&view, &key)), Ok)
+    }
+
+    /// The value, into the start of `out` if it fits.
+    ///
+    /// `NOT_FOUND` if no unexpired one is there; `BAD_PARAMETER` if the name is only a bucket.
+    pub fn get_into(&self, bucket: impl AsRef<[u8]>, key: impl AsRef<[u8]>, out: &mut [u8]) -> Result<Fit> {
+        self.enter()?;
+        let key = Key::new(bucket.as_ref(), key.as_ref())?;
+        let view = self.engine.snapshot()?;
+        let fit = self.read(&view, &key, |item| {
+            let len = item.len();
+            let Some(out) = out.get_mut(..len) else { return Ok(Fit::TooSmall(len)) };
+            item.copy_to(out)?;
+            Ok(Fit::Copied(len))
+        })?;
+        fit.map_or_else(|| Err(self.absent_value(&view, &key)), Ok)
+    }
+
+    /// The value with its expiry and revision.
+    ///
+    /// `NOT_FOUND` if no unexpired one is there.
+    pub fn get_item(&self, bucket: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Item> {
+        self.enter()?;
+        let name = key.as_ref();
+        let key = Key::new(bucket.as_ref(), name)?;
+        let found = self.read(&self.engine.snapshot()?, &key, |item| {
+            Ok(Item {
+                name: super::name::decode(name)?,
+                value: item.bytes()?.into_owned(),
+                expires: ttl::expires(item.tag),
+                revision: item.revision,
+            })
+        })?;
+        found.ok_or_else(|| write::absent(&key))
+    }
+
+    /// What `f` makes of the unexpired value of `key`. The system's clock is read only if the value
+    /// can expire.
+    fn read<R>(
+        &self,
+        view: &Snapshot,
+        key: &[u8],
+        f: impl FnOnce(engine::Item<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let asked = self.clock.ask();
+        let is_past = |item: &engine::Item<'_>| self.clock.is_past(item.tag, asked);
+        let found = view.get(key, |item| if is_past(&item) { Ok(None) } else { f(item).map(Some) })?;
+        Ok(found.flatten())
+    }
+
+    /// Why there is no value: the name may be one of a bucket (that of the locks, which a key's name can meet, is none to callers).
+    #[cold]
+    fn absent_value(&self, view: &Snapshot, key: &Key) -> Error {
+        let prefix = key.as_bucket();
+        let Some(end) = prefix.end().filter(|_| *prefix != *LOCKS) else { return write::absent(key) };
+        match write::holds_any(view, &prefix, &end, self.clock.now()) {
+            Ok(true) => Error::new(Code::BadParameter, format!("{key} is a bucket and has no value")),
+            Ok(false) => write::absent(key),
+            Err(error) => error,
+        }
+    }
+}

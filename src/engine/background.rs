@@ -1,0 +1,85 @@
+//! The background thread of a handle that writes: compacts when woken. Started when first needed, ended by close; it calls
+//! none of the caller's functions.
+
+use super::Core;
+use crate::files::quiet_thread;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// The thread, once started.
+#[derive(Debug, Default)]
+pub struct Background {
+    thread: Option<JoinHandle<()>>,
+    bell: Arc<Bell>,
+    stopped: bool,
+}
+
+#[derive(Debug, Default)]
+struct Bell {
+    state: Mutex<Ring>,
+    rung: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Ring {
+    #[default]
+    Silent,
+    Work,
+    Stop,
+}
+
+impl Bell {
+    fn ring(&self, what: Ring) {
+        let mut state = self.state.lock();
+        if *state != Ring::Stop {
+            *state = what;
+        }
+        self.rung.notify_one();
+    }
+
+    fn wait(&self) -> Ring {
+        let mut state = self.state.lock();
+        while *state == Ring::Silent {
+            self.rung.wait(&mut state);
+        }
+        if *state == Ring::Work { std::mem::take(&mut *state) } else { *state }
+    }
+
+    fn stopping(&self) -> bool {
+        *self.state.lock() == Ring::Stop
+    }
+}
+
+impl Background {
+    /// There is something to compact.
+    pub fn wake(&mut self, core: &Arc<Core>) {
+        if self.stopped {
+            return;
+        }
+        if self.thread.is_none() {
+            let (core, bell) = (core.clone(), self.bell.clone());
+            // Without a thread writers merge by themselves, later.
+            self.thread = quiet_thread::spawn("dirkv-compact", move || run(&core, &bell)).ok();
+        }
+        self.bell.ring(Ring::Work);
+    }
+
+    /// Ends the thread; a merge in progress is given up.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.bell.ring(Ring::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was its end, too.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(core: &Core, bell: &Bell) {
+    while bell.wait() == Ring::Work {
+        if let Err(e) = core.compact_in_background(&|| bell.stopping()) {
+            (core.log)(true, &format!("compaction failed: {e}"));
+        }
+    }
+}

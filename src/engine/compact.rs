@@ -1,0 +1,271 @@
+//! Compaction: a run of sealed segments and of the tables before them becomes one table. What is deleted, overwritten or
+//! no longer wanted goes, and with it its files. Runs beside readers and writers; takes `LOCK` only to switch the manifest.
+
+use super::index::View;
+use super::merge::{Input, Merge, Mode};
+use super::ranges::RangeSet;
+use super::source::{Source, State};
+use super::table::{TableBuilder, TableName};
+use super::{Core, manifest, recover};
+use crate::error::{Error, Result};
+use crate::files::{fork, names};
+use crate::files::storage::{Access, File};
+use crate::format::manifest::{Manifest, SegmentEntry, TableEntry};
+use crate::format::position::{Position, offset_of, position, segment_of};
+use crate::format::segment::HEADER_LEN;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// So many sealed segments may wait for the background; at twice as many any writer merges by itself.
+const TAIL: usize = 2;
+/// A table is merged with all newer ones once it is no larger than so many times their sum: then the tables together are
+/// at most a quarter larger than the oldest.
+const GROWTH: u64 = 4;
+
+/// What is to become one table: the tables from `first` on, and all sealed segments (or only the tables).
+struct Run {
+    view: Arc<View>,
+    first: usize,
+    segments: usize,
+}
+
+impl Run {
+    fn tables(&self) -> Vec<TableEntry> {
+        self.view.tables[self.first..].iter().map(|t| t.entry()).collect()
+    }
+    fn segments(&self) -> &[SegmentEntry] {
+        &self.view.manifest.segments[..self.segments]
+    }
+    fn from(&self) -> Position {
+        match self.first {
+            0 => 0,
+            n => self.view.tables[n - 1].entry().to,
+        }
+    }
+    fn to(&self) -> Position {
+        match self.segments().last() {
+            Some(last) => position(last.number, last.sealed),
+            None => self.view.tables.last().map_or(0, |t| t.entry().to),
+        }
+    }
+    /// The frames below this one are all in the run: nothing older can show again.
+    fn reaches_the_oldest(&self) -> bool {
+        self.first == 0
+    }
+}
+
+impl Core {
+    /// Before a commit: a stopped compactor must not let the tail grow without end.
+    pub fn keep_tail_short(&self) -> Result<()> {
+        if self.index.view().tail() <= 2 * TAIL {
+            return Ok(());
+        }
+        let _one = self.compacting.lock();
+        let view = self.fresh_view()?;
+        if view.tail() > 2 * TAIL {
+            let first = view.tables.len();
+            self.merge(Run { segments: view.tail(), first, view }, &|| false)?;
+        }
+        Ok(())
+    }
+
+    /// Merges as long as the sizes ask for it, unless another process does so already.
+    pub fn compact_in_background(&self, stopping: &dyn Fn() -> bool) -> Result<()> {
+        let _one = self.compacting.lock();
+        let Some(_advice) = Advice::take(self)? else { return Ok(()) };
+        self.clean()?;
+        while let Some(run) = due(self.fresh_view()?) {
+            if !self.merge(run, stopping)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one table of everything that was committed before the call.
+    pub fn compact_all(&self) -> Result<()> {
+        let deadline = self.clock.boottime() + self.lock_timeout;
+        let _one = self.compacting.lock();
+        let _advice = Advice::take(self)?;
+        {
+            let mut held = self.take_lock(deadline)?;
+            let voucher = self.prepare(&mut held)?;
+            if offset_of(self.page.appended()) > HEADER_LEN {
+                self.roll(&mut held, &voucher, 0)?;
+            }
+        }
+        self.clean()?;
+        loop {
+            let view = self.fresh_view()?;
+            if self.merge(Run { segments: view.tail(), first: 0, view }, &|| false)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn fresh_view(&self) -> Result<Arc<View>> {
+        self.index.refreshed(self, segment_of(self.page.committed().position()))
+    }
+
+    /// Removes what a killed compactor left.
+    fn clean(&self) -> Result<()> {
+        let held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
+        if let Some(manifest) = manifest::load(&*self.files.dir)? {
+            recover::remove_strays(&*self.files.dir, &manifest, false)?;
+        }
+        drop(held);
+        Ok(())
+    }
+
+    /// Merges a run into one table and switches the manifest. False if it was stopped, or another was faster.
+    fn merge(&self, run: Run, stopping: &dyn Fn() -> bool) -> Result<bool> {
+        if run.segments == 0 && run.view.tables.is_empty() {
+            return Ok(true);
+        }
+        let (number, file) = self.new_table(run.view.manifest.next_table)?;
+        let name = TableName { store: self.files.store, number, from: run.from(), to: run.to() };
+        let mut builder = TableBuilder::new(file.clone(), name);
+        if !self.fill(&run, &mut builder, stopping)? {
+            self.remove(&names::table(number));
+            return Ok(false);
+        }
+        let table = match builder.is_empty() {
+            true => None,
+            false => Some(TableEntry { number, from: name.from, to: name.to, size: builder.finish()? }),
+        };
+        self.files.dir.sync().map_err(|e| Error::io("sync the directory", &e))?;
+        let switched = self.switch(&run, number, table, &*file)?;
+        if switched && table.is_some() {
+            self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+            self.counters.compacted_bytes.fetch_add(table.map_or(0, |t| t.size), Ordering::Relaxed);
+        } else {
+            self.remove(&names::table(number));
+        }
+        if switched {
+            run.tables().iter().for_each(|t| self.remove(&names::table(t.number)));
+            run.segments().iter().for_each(|s| self.remove(&names::log(s.number)));
+            self.fresh_view()?;
+        }
+        Ok(switched)
+    }
+
+    /// Nothing rests on these files any more; what can't be removed now is removed as a stray later.
+    fn remove(&self, name: &str) {
+        if let Err(e) = self.files.dir.remove(name)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            (self.log)(true, &format!("can't remove {name}: {e}"));
+        }
+    }
+
+    fn new_table(&self, mut number: u64) -> Result<(u64, Arc<dyn File>)> {
+        loop {
+            match self.files.dir.open(&names::table(number), Access::CreateNew) {
+                Ok(file) => return Ok((number, file)),
+                // Another merges, too, or was killed.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(Error::io(format_args!("create {}", names::table(number)), &e)),
+            }
+        }
+    }
+
+    /// Copies what is to be kept. False if it was stopped.
+    fn fill(&self, run: &Run, builder: &mut TableBuilder, stopping: &dyn Fn() -> bool) -> Result<bool> {
+        let to = run.to();
+        let mut inputs = Vec::new();
+        for memtable in &run.view.memtables[..run.segments] {
+            inputs.push(Input { source: Box::new(memtable.source(to)), ranges: memtable.ranges() });
+        }
+        for table in &run.view.tables[run.first..] {
+            inputs.push(Input { source: Box::new(table.cursor(false)), ranges: table.ranges()? });
+        }
+        if !run.reaches_the_oldest() {
+            let ranges = RangeSet::union(inputs.iter().map(|i| &*i.ranges));
+            ranges.iter().for_each(|(start, end, revision)| builder.add_range(start, end, revision));
+        }
+        let mut merge = Merge::new(inputs, to, None, Mode::Compact);
+        merge.seek(b"")?;
+        let mut count = 0u64;
+        while let Some(version) = merge.current() {
+            let wanted = matches!(version.state, State::Live { tag, .. } if (self.retain)(version.key, tag));
+            if wanted {
+                builder.add_version(&version)?;
+            } else if !run.reaches_the_oldest() {
+                // An older table may hold what must not show again.
+                builder.add(version.key, version.revision, None)?;
+            }
+            merge.advance()?;
+            count += 1;
+            if count.is_multiple_of(1024) && stopping() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Under `LOCK`, only if the inputs are still there: the manifest names the new table instead of the run.
+    fn switch(&self, run: &Run, number: u64, table: Option<TableEntry>, file: &dyn File) -> Result<bool> {
+        let _held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
+        let now = manifest::load(&*self.files.dir)?.ok_or_else(|| Error::corrupt(names::MANIFEST, 0, "it is gone"))?;
+        let linked = file.identity().map_err(|e| Error::io(format_args!("stat {}", names::table(number)), &e))?.links > 0;
+        let Some(mut new) = replaced(&now, run, table).filter(|_| linked) else { return Ok(false) };
+        new.next_table = now.next_table.max(number + 1);
+        new.generation = now.generation + 1;
+        manifest::store(&*self.files.dir, &new)?;
+        self.page.store_generation(new.generation);
+        Ok(true)
+    }
+}
+
+/// The manifest with the table in place of the run; `None` if the run isn't there as it was.
+fn replaced(now: &Manifest, run: &Run, table: Option<TableEntry>) -> Option<Manifest> {
+    let (tables, segments) = (run.tables(), run.segments());
+    let end = run.first + tables.len();
+    if now.tables.get(run.first..end)? != tables.as_slice() || now.segments.get(..segments.len())? != segments {
+        return None;
+    }
+    // Segments follow all tables.
+    if !segments.is_empty() && now.tables.len() != end {
+        return None;
+    }
+    let mut new = now.clone();
+    new.tables.splice(run.first..end, table);
+    new.segments.drain(..segments.len());
+    Some(new)
+}
+
+/// The run that the sizes ask for: every sealed segment, and the tables from the oldest on that isn't much larger than all
+/// that is newer.
+fn due(view: Arc<View>) -> Option<Run> {
+    let segments = view.tail();
+    let mut newer: u64 = view.manifest.segments[..segments].iter().map(|s| s.sealed).sum();
+    let mut first = view.tables.len();
+    for (i, table) in view.tables.iter().enumerate().rev() {
+        let size = table.entry().size;
+        if newer > 0 && size <= GROWTH * newer {
+            first = i;
+        }
+        newer += size;
+    }
+    (segments > 0 || first < view.tables.len()).then_some(Run { view, first, segments })
+}
+
+/// flock(COMPACT): advice to leave merging to its holder.
+struct Advice(Arc<dyn File>);
+
+impl Advice {
+    fn take(core: &Core) -> Result<Option<Advice>> {
+        let file = super::open::open_or_create(&*core.files.dir, names::COMPACT).map_err(|e| Error::io("open COMPACT", &e))?;
+        fork::abandon_in_children(&file).map_err(|e| Error::io("register a fork handler", &e))?;
+        let taken = file.try_lock(crate::files::storage::Lock::Exclusive).map_err(|e| Error::io("lock COMPACT", &e))?;
+        Ok(taken.then_some(Advice(file)))
+    }
+}
+
+impl Drop for Advice {
+    fn drop(&mut self) {
+        // It fails only for a descriptor that isn't one.
+        let _ = self.0.unlock();
+    }
+}

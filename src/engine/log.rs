@@ -1,0 +1,232 @@
+//! Log segments as files: made ahead, opened, read frame by frame.
+
+use super::value::{Extent, Stored};
+use crate::error::{Error, Result};
+use crate::files::names;
+use crate::files::storage::{Access, Directory, File};
+use crate::format::frame::{self, Frame};
+use crate::format::manifest::StoreId;
+use crate::format::position::{MAX_OFFSET, Position, position};
+use crate::format::segment::{HEADER_LEN, Header};
+use std::io;
+use std::sync::Arc;
+
+/// How much of a segment is read at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// A segment opened for reading, or for reading and writing.
+#[derive(Debug)]
+pub struct Segment {
+    name: String,
+    header: Header,
+    file: Arc<dyn File>,
+}
+
+/// Why a segment can't be opened.
+pub enum OpenError {
+    /// There is no such file.
+    Missing,
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<OpenError> for Error {
+    fn from(e: OpenError) -> Error {
+        match e {
+            OpenError::Missing => Error::corrupt("MANIFEST", 0, "it names a segment whose file is gone"),
+            OpenError::Other(e) => e,
+        }
+    }
+}
+
+impl Segment {
+    /// Opens segment `number` and checks that its header is that of this store and number.
+    pub fn open(dir: &dyn Directory, number: u64, store: &StoreId, access: Access) -> std::result::Result<Segment, OpenError> {
+        let name = names::log(number);
+        let file = dir.open(&name, access).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => OpenError::Missing,
+            _ => OpenError::Other(Error::io(format_args!("open {name}"), &e)),
+        })?;
+        let header = read_header(&*file, &name).map_err(OpenError::Other)?;
+        if header.segment != number || header.store != *store {
+            let what = "it is another segment's or another store's file";
+            return Err(OpenError::Other(Error::corrupt(&name, 16, what)));
+        }
+        Ok(Segment { name, header, file })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.header.segment
+    }
+    /// The file's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// The salt and the rest.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+    /// The file.
+    pub fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// A large value that lies in the segment.
+    pub fn stored(&self, extent: Extent) -> Stored<'_> {
+        Stored::Extent { file: &self.file, name: &self.name, extent }
+    }
+
+    /// How many bytes the file has.
+    pub fn len(&self) -> Result<u64> {
+        let len = self.file.identity().map_err(|e| Error::io(format_args!("stat {}", self.name), &e))?.len;
+        Ok(len.min(MAX_OFFSET))
+    }
+
+    /// Calls `f` with each frame from `from` (an offset) up to `to`, its offset and all its bytes checked against the chain:
+    /// `previous` is the CRC of the frame that ends at `from`. Returns the CRC of the last frame and the offset where it
+    /// stopped: `to`, or the start of the first frame that doesn't verify or reaches beyond `to`.
+    pub fn frames(
+        &self,
+        (mut from, mut previous): (u64, u32),
+        to: u64,
+        mut f: impl FnMut(&Frame<'_>, u64) -> std::result::Result<(), &'static str>,
+    ) -> Result<(u64, u32)> {
+        let mut chunk = Vec::new();
+        while from < to {
+            let mut want = CHUNK.min(to - from);
+            if to - from > CHUNK {
+                want = want.max(self.claimed(from)?.map_or(0, |len| len as u64));
+            }
+            if want > to - from {
+                break;
+            }
+            self.read(&mut chunk, from, want)?;
+            let (mut at, start) = (0, from);
+            while let Some(frame) = Frame::verify(&chunk[at..], self.header.salt, from) {
+                if frame.previous() != previous || f(&frame, from).is_err() {
+                    return Ok((from, previous));
+                }
+                previous = frame.crc();
+                at += frame.len();
+                from += frame.len() as u64;
+            }
+            if from == start {
+                break;
+            }
+        }
+        Ok((from, previous))
+    }
+
+    /// The bytes from `from` to `to`, whole.
+    pub fn bytes(&self, from: u64, to: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read(&mut bytes, from, to - from)?;
+        match bytes.len() as u64 == to - from {
+            true => Ok(bytes),
+            false => Err(Error::corrupt(&self.name, from + bytes.len() as u64, "the file ends before the log does")),
+        }
+    }
+
+    /// The bytes from `from` to `to`, if they are whole frames that chain and end in the frame with the CRC `last`. The
+    /// chain back from there fixes every one of them.
+    pub fn verified(&self, from: u64, to: u64, last: u32) -> Result<Option<Vec<u8>>> {
+        let bytes = self.bytes(from, to)?;
+        let (mut at, mut previous) = (0, None);
+        while let Some(frame) = Frame::verify(&bytes[at..], self.header.salt, from + at as u64) {
+            if previous.is_some_and(|crc| crc != frame.previous()) {
+                return Ok(None);
+            }
+            previous = Some(frame.crc());
+            at += frame.len();
+        }
+        Ok((at == bytes.len() && previous == Some(last)).then_some(bytes))
+    }
+
+    /// The length that the frame at `at` claims.
+    fn claimed(&self, at: u64) -> Result<Option<usize>> {
+        let mut head = [0; 4];
+        let got = self.read_into(&mut head, at)?;
+        Ok(Frame::claimed_len(&head[..got]))
+    }
+
+    /// Fills `buf` with as much of `from..from + len` as the file has.
+    fn read(&self, buf: &mut Vec<u8>, from: u64, len: u64) -> Result<()> {
+        // A claimed length is not believed before the file's.
+        let there = if len > CHUNK { self.len()?.saturating_sub(from).min(len) } else { len };
+        buf.resize(usize::try_from(there).unwrap_or(usize::MAX), 0);
+        let got = self.read_into(buf, from)?;
+        buf.truncate(got);
+        Ok(())
+    }
+
+    fn read_into(&self, buf: &mut [u8], from: u64) -> Result<usize> {
+        self.file.read_at(buf, from).map_err(|e| Error::io(format_args!("read {} at {from}", self.name), &e))
+    }
+
+    /// Whether some frame that begins beyond `bad` verifies by itself and was written when the log was known committed
+    /// beyond `bad`: then what stands at `bad` was durable once, and the medium lost it.
+    pub fn durable_beyond(&self, bad: u64) -> Result<bool> {
+        let bytes = self.bytes(bad, self.len()?.max(bad))?;
+        let end = bytes.len();
+        for at in 1..end.saturating_sub(frame::HEADER_LEN) {
+            // The cheap part of a frame's shape first: a checksum over every offset would take for ever.
+            let Some(len) = Frame::claimed_len(&bytes[at..]) else { continue };
+            let shape = &bytes[at..];
+            if len > shape.len() || shape[12] > 1 || shape[13..16] != [0; 3] || shape[28..32] != [0; 4] {
+                continue;
+            }
+            let offset = bad + at as u64;
+            if let Some(frame) = Frame::verify(shape, self.header.salt, offset)
+                && frame.durable_before() > position(self.number(), bad)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The position at an offset of this segment.
+    pub fn at(&self, offset: u64) -> Position {
+        position(self.number(), offset)
+    }
+}
+
+fn read_header(file: &dyn File, name: &str) -> Result<Header> {
+    let mut bytes = [0; HEADER_LEN as usize];
+    let got = file.read_at(&mut bytes, 0).map_err(|e| Error::io(format_args!("read {name}"), &e))?;
+    Header::decode(&bytes[..got]).map_err(|what| Error::corrupt(name, 0, what))
+}
+
+/// Under `LOCK`: makes segment `number` with room for `len` bytes, or finds it made and makes it larger; afterwards its
+/// header and its name are durable. A header that doesn't verify is an unfinished creation, begun again.
+pub fn make(dir: &dyn Directory, number: u64, store: &StoreId, len: u64) -> Result<()> {
+    let name = names::log(number);
+    let failed = |what: &str, e: &io::Error| Error::io(format_args!("{what} {name}"), e);
+    let (file, header) = match dir.open(&name, Access::Write) {
+        Ok(file) => match read_header(&*file, &name) {
+            Ok(header) if header.store == *store && header.segment == number => (file, header),
+            _ => {
+                dir.remove(&name).map_err(|e| failed("remove", &e))?;
+                create(dir, &name, number, store)?
+            }
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => create(dir, &name, number, store)?,
+        Err(e) => return Err(failed("open", &e)),
+    };
+    file.allocate(len).map_err(|e| failed("allocate blocks for", &e))?;
+    // Written again even if it is there: an earlier failed write-back may have been reported to another descriptor.
+    file.write_at(&header.encode(), 0).map_err(|e| failed("write", &e))?;
+    file.sync_data().map_err(|e| failed("sync", &e))?;
+    dir.sync().map_err(|e| Error::io("sync the directory", &e))
+}
+
+fn create(dir: &dyn Directory, name: &str, segment: u64, store: &StoreId) -> Result<(Arc<dyn File>, Header)> {
+    let file = dir.open(name, Access::CreateNew).map_err(|e| Error::io(format_args!("create {name}"), &e))?;
+    Ok((file, Header { store: *store, segment, salt: random()? }))
+}
+
+/// Eight random bytes.
+pub fn random() -> Result<u64> {
+    getrandom::u64().map_err(|e| Error::new(crate::Code::Io, format!("can't get random bytes: {e}")))
+}

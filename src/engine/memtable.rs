@@ -1,0 +1,376 @@
+//! The index of one log segment: every version of every key that its frames wrote, so that a reader at any `committed`
+//! sees a consistent cut. Keys and small values lie in one arena; large values stay in the log. A hash table finds a key;
+//! the sorted order is made when a listing or a flush first asks for it.
+
+use super::log::Segment;
+use super::ranges::RangeSet;
+use super::source::{Source, State, Version};
+use super::value::{Extent, INLINE_MAX, Stored};
+use crate::error::Result;
+use crate::format::checksum::crc32c;
+use crate::format::frame::{Frame, Op};
+use crate::format::key::bucket_prefixes;
+use crate::format::position::{Position, offset_of, position, segment_of};
+use foldhash::fast::FixedState;
+use hashbrown::{HashSet, HashTable};
+use parking_lot::RwLock;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+const NONE: u32 = u32::MAX;
+
+/// One segment's index. Frames are applied under the follower's lock; readers come at any time.
+#[derive(Debug)]
+pub struct Memtable {
+    segment: Arc<Segment>,
+    /// The position up to which the segment has been applied.
+    applied: AtomicU64,
+    /// The CRC of the frame that ends there (at first of the segment's header).
+    crc: AtomicU32,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    arena: Vec<u8>,
+    entries: Vec<Entry>,
+    versions: Vec<Written>,
+    by_hash: HashTable<u32>,
+    ranges: Arc<RangeSet>,
+    buckets: HashSet<u64, FixedState>,
+    last_bucket: Vec<u8>,
+    /// Entry numbers in the order of their keys; covers the first `sorted.len()` entries.
+    sorted: Arc<Vec<u32>>,
+}
+
+/// A key: where it lies in the arena, its hash, and its newest version.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u64,
+    key_at: u32,
+    key_len: u32,
+    newest: u32,
+}
+
+/// A version of a key.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    revision: Position,
+    tag: u64,
+    older: u32,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Tombstone,
+    Arena { at: u32, len: u32 },
+    Log(Extent),
+}
+
+/// The hash of a key, the same in all memtables of a process.
+pub fn hash(bytes: &[u8]) -> u64 {
+    FixedState::default().hash_one(bytes)
+}
+
+/// Offsets fit: a segment is at most 4 GiB and the arena holds less than the segment.
+fn offset(n: usize) -> u32 {
+    u32::try_from(n).expect("an arena is smaller than its segment")
+}
+
+impl Memtable {
+    /// Nothing applied yet.
+    pub fn new(segment: Arc<Segment>) -> Memtable {
+        let applied = AtomicU64::new(crate::format::segment::start(segment.number()));
+        let crc = AtomicU32::new(segment.header().crc());
+        Memtable { segment, applied, crc, inner: RwLock::default() }
+    }
+
+    /// The segment that it indexes.
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// How far the segment has been applied.
+    pub fn applied(&self) -> Position {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// The CRC of the last frame applied.
+    pub fn crc(&self) -> u32 {
+        self.crc.load(Ordering::Acquire)
+    }
+
+    /// Reads the segment's frames up to the offset `to` and applies them; returns where that ended.
+    pub fn follow(&self, to: u64) -> Result<u64> {
+        let from = (offset_of(self.applied()), self.crc());
+        Ok(self.segment.frames(from, to, |frame, at| self.apply(frame, at).map(drop))?.0)
+    }
+
+    /// Whether `position` lies in this segment, at or before what was applied.
+    pub fn covers(&self, position: Position) -> bool {
+        segment_of(position) == self.segment.number() && position <= self.applied()
+    }
+
+    /// Applies one frame that begins at `offset` of the segment. The error names what is wrong with it.
+    pub fn apply(&self, frame: &Frame<'_>, at: u64) -> std::result::Result<Position, &'static str> {
+        let revision = position(self.segment.number(), at + frame.len() as u64);
+        let mut inner = self.inner.write();
+        frame.each_op(|op| inner.apply(op, revision, at))?;
+        drop(inner);
+        self.crc.store(frame.crc(), Ordering::Release);
+        self.applied.store(revision, Ordering::Release);
+        Ok(revision)
+    }
+
+    /// Drops every version beyond `end` (rule 17): frames beyond a sealed end leave the index. `crc` is that of the frame
+    /// that ends there; it means nothing once the segment is sealed.
+    pub fn truncate(&self, end: Position, crc: u32) {
+        if self.applied() <= end {
+            return;
+        }
+        let mut inner = self.inner.write();
+        let Inner { entries, versions, ranges, .. } = &mut *inner;
+        for entry in entries {
+            while entry.newest != NONE && versions[entry.newest as usize].revision > end {
+                entry.newest = versions[entry.newest as usize].older;
+            }
+        }
+        Arc::make_mut(ranges).truncate(end);
+        drop(inner);
+        self.crc.store(crc, Ordering::Release);
+        self.applied.store(end, Ordering::Release);
+    }
+
+    /// Calls `f` with the newest version of the key at or below `at`, if there is one, and with `hidden`, which this raises
+    /// to the newest range tombstone over the key.
+    pub fn get<R>(
+        &self,
+        key: &[u8],
+        hash: u64,
+        at: Position,
+        hidden: &mut Position,
+        f: impl FnOnce(Version<'_>, Position) -> R,
+    ) -> Option<R> {
+        let inner = self.inner.read();
+        if !inner.ranges.is_empty() {
+            *hidden = (*hidden).max(inner.ranges.newest(key, at).unwrap_or(0));
+        }
+        let found = *inner.by_hash.find(hash, |&i| inner.entries[i as usize].hash == hash && inner.key(i) == key)?;
+        let version = &inner.versions[inner.version_at(found, at)? as usize];
+        let stored = |place| match place {
+            Place::Arena { at, len } => Some(Stored::Inline(&inner.arena[at as usize..(at + len) as usize])),
+            Place::Log(extent) => Some(self.segment.stored(extent)),
+            Place::Tombstone => None,
+        };
+        let state = stored(version.place).map_or(State::Tombstone, |stored| State::Live { tag: version.tag, stored });
+        Some(f(Version { key, revision: version.revision, state }, *hidden))
+    }
+
+    /// The range tombstones so far.
+    pub fn ranges(&self) -> Arc<RangeSet> {
+        self.inner.read().ranges.clone()
+    }
+
+    /// Whether any key under the prefix, which ends in the separator, was ever put here.
+    pub fn may_hold_bucket(&self, prefix: &[u8]) -> bool {
+        self.inner.read().buckets.contains(&hash(prefix))
+    }
+
+    /// About how much memory it takes.
+    pub fn weight(&self) -> usize {
+        let inner = self.inner.read();
+        inner.arena.capacity() + inner.entries.capacity() * 32 + inner.versions.capacity() * 40
+    }
+
+    /// A sorted source of the versions at or below `at`.
+    pub fn source(&self, at: Position) -> MemSource<'_> {
+        MemSource { table: self, at, order: self.order(), next: 0, key: Vec::new(), value: Vec::new(), found: None }
+    }
+
+    fn order(&self) -> Arc<Vec<u32>> {
+        {
+            let inner = self.inner.read();
+            if inner.sorted.len() == inner.entries.len() {
+                return inner.sorted.clone();
+            }
+        }
+        let mut inner = self.inner.write();
+        inner.sort();
+        inner.sorted.clone()
+    }
+}
+
+impl Inner {
+    fn key(&self, entry: u32) -> &[u8] {
+        let e = &self.entries[entry as usize];
+        &self.arena[e.key_at as usize..(e.key_at + e.key_len) as usize]
+    }
+
+    fn version_at(&self, entry: u32, at: Position) -> Option<u32> {
+        let mut version = self.entries[entry as usize].newest;
+        while version != NONE && self.versions[version as usize].revision > at {
+            version = self.versions[version as usize].older;
+        }
+        (version != NONE).then_some(version)
+    }
+
+    fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64) {
+        match op {
+            Op::Put { key, tag, value, value_at } => {
+                let place = if value.len() > INLINE_MAX {
+                    Place::Log(Extent {
+                        offset: frame_at + value_at as u64,
+                        len: offset(value.len()),
+                        crc: crc32c(0, value),
+                    })
+                } else {
+                    let at = offset(self.arena.len());
+                    self.arena.extend_from_slice(value);
+                    Place::Arena { at, len: offset(value.len()) }
+                };
+                self.note_buckets(key);
+                self.write(key, revision, tag, place);
+            }
+            Op::Delete { key } => self.write(key, revision, 0, Place::Tombstone),
+            Op::DeleteRange { start, end } => Arc::make_mut(&mut self.ranges).add(start, end, revision),
+        }
+    }
+
+    fn note_buckets(&mut self, key: &[u8]) {
+        let bucket = key.iter().rposition(|b| *b == crate::format::key::SEPARATOR).map_or(0, |at| at + 1);
+        if self.last_bucket == key[..bucket] {
+            return;
+        }
+        self.last_bucket.clear();
+        self.last_bucket.extend_from_slice(&key[..bucket]);
+        self.buckets.extend(bucket_prefixes(key).map(hash));
+    }
+
+    fn write(&mut self, key: &[u8], revision: Position, tag: u64, place: Place) {
+        let hash = hash(key);
+        let Inner { arena, entries, by_hash, .. } = self;
+        let key_of = |i: u32| {
+            let e = &entries[i as usize];
+            &arena[e.key_at as usize..(e.key_at + e.key_len) as usize]
+        };
+        let entry = match by_hash.find(hash, |&i| entries[i as usize].hash == hash && key_of(i) == key) {
+            Some(&i) => i as usize,
+            None => {
+                let number = entries.len();
+                by_hash.insert_unique(hash, offset(number), |&i| entries[i as usize].hash);
+                let key_at = offset(arena.len());
+                arena.extend_from_slice(key);
+                entries.push(Entry { hash, key_at, key_len: offset(key.len()), newest: NONE });
+                number
+            }
+        };
+        let newest = &mut self.entries[entry].newest;
+        // Of several operations of one frame on one key the last wins.
+        match self.versions.get_mut(*newest as usize).filter(|v| v.revision == revision) {
+            Some(same) => (same.tag, same.place) = (tag, place),
+            None => {
+                let older = std::mem::replace(newest, offset(self.versions.len()));
+                self.versions.push(Written { revision, tag, older, place });
+            }
+        }
+    }
+
+    /// Brings new entries into the sorted order: few of them one by one, many by sorting everything.
+    fn sort(&mut self) {
+        let mut sorted = std::mem::take(&mut self.sorted);
+        let order = Arc::make_mut(&mut sorted);
+        let first = order.len();
+        let mut fresh: Vec<u32> = (first..self.entries.len()).map(offset).collect();
+        fresh.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
+        if fresh.len() > 64 && fresh.len() * 8 > first {
+            *order = merged(order, &fresh, |a, b| self.key(a) < self.key(b));
+        } else {
+            for entry in fresh {
+                let at = order.partition_point(|&other| self.key(other) < self.key(entry));
+                order.insert(at, entry);
+            }
+        }
+        self.sorted = sorted;
+    }
+}
+
+fn merged(a: &[u32], b: &[u32], less: impl Fn(u32, u32) -> bool) -> Vec<u32> {
+    let (mut i, mut j, mut out) = (0, 0, Vec::with_capacity(a.len() + b.len()));
+    while i < a.len() && j < b.len() {
+        if less(a[i], b[j]) {
+            out.push(a[i]);
+            i += 1;
+        } else {
+            out.push(b[j]);
+            j += 1;
+        }
+    }
+    out.extend_from_slice(&a[i..]);
+    out.extend_from_slice(&b[j..]);
+    out
+}
+
+/// The versions at or below a position, in the order of their keys.
+pub struct MemSource<'a> {
+    table: &'a Memtable,
+    at: Position,
+    order: Arc<Vec<u32>>,
+    next: usize,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    found: Option<Written>,
+}
+
+impl MemSource<'_> {
+    /// Copies the first version at or after the place `next` of the order; the arena may move once the lock is released.
+    fn load(&mut self) {
+        let inner = self.table.inner.read();
+        self.found = None;
+        while let Some(&entry) = self.order.get(self.next) {
+            if let Some(version) = inner.version_at(entry, self.at) {
+                let written = inner.versions[version as usize];
+                self.key.clear();
+                self.key.extend_from_slice(inner.key(entry));
+                self.value.clear();
+                if let Place::Arena { at, len } = written.place {
+                    self.value.extend_from_slice(&inner.arena[at as usize..(at + len) as usize]);
+                }
+                self.found = Some(written);
+                return;
+            }
+            self.next += 1;
+        }
+    }
+}
+
+impl Source for MemSource<'_> {
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        {
+            let inner = self.table.inner.read();
+            self.next = self.order.partition_point(|&entry| inner.key(entry) < key);
+        }
+        self.load();
+        Ok(())
+    }
+
+    fn current(&self) -> Option<Version<'_>> {
+        let written = self.found.as_ref()?;
+        let live = |stored| State::Live { tag: written.tag, stored };
+        let state = match written.place {
+            Place::Tombstone => State::Tombstone,
+            Place::Arena { .. } => live(Stored::Inline(&self.value)),
+            Place::Log(extent) => live(self.table.segment.stored(extent)),
+        };
+        Some(Version { key: &self.key, revision: written.revision, state })
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        if self.found.is_some() {
+            self.next += 1;
+            self.load();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! The queue of one process's commits: exactly one thread leads while anyone waits.
+
+use super::commit::{Committed, Request};
+use super::Core;
+use crate::error::{Code, Error, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One commit in progress.
+pub struct Pending {
+    request: Mutex<Box<dyn Request>>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+enum State {
+    /// In the queue; nobody works for it yet.
+    Queued,
+    /// In the queue, and to lead.
+    Leading,
+    /// A leader works for it.
+    Taken,
+    /// What decided it turned out void: to be decided again.
+    Again,
+    Answered(Result<Committed>),
+}
+
+impl Pending {
+    /// Its request; only the leader asks.
+    pub fn request(&self) -> MutexGuard<'_, Box<dyn Request>> {
+        self.request.lock()
+    }
+    /// Answers it.
+    pub fn answer(&self, answer: Result<Committed>) {
+        self.set(State::Answered(answer));
+    }
+    /// Has it decided again.
+    pub fn again(&self) {
+        self.set(State::Again);
+    }
+    fn set(&self, state: State) {
+        *self.state.lock() = state;
+        self.changed.notify_one();
+    }
+}
+
+/// Who waits for a leader.
+#[derive(Default)]
+pub struct Queue {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: VecDeque<Arc<Pending>>,
+    /// A thread leads, or has been told to.
+    led: bool,
+}
+
+impl Queue {
+    /// Joins the queue; true if the caller is to lead.
+    fn join(&self, pending: &Arc<Pending>) -> bool {
+        let mut inner = self.inner.lock();
+        *pending.state.lock() = State::Queued;
+        inner.waiting.push_back(pending.clone());
+        !std::mem::replace(&mut inner.led, true)
+    }
+
+    /// Leaves the queue; false if it wasn't in it.
+    pub fn remove(&self, pending: &Arc<Pending>) -> bool {
+        let mut inner = self.inner.lock();
+        let before = inner.waiting.len();
+        inner.waiting.retain(|p| !Arc::ptr_eq(p, pending));
+        inner.waiting.len() < before
+    }
+
+    /// The leader takes everyone.
+    pub fn take_all(&self) -> Vec<Arc<Pending>> {
+        let batch: Vec<_> = std::mem::take(&mut self.inner.lock().waiting).into();
+        batch.iter().for_each(|p| *p.state.lock() = State::Taken);
+        batch
+    }
+
+    /// The leader is done: the first who waits leads next.
+    pub fn pass_lead(&self) {
+        let mut inner = self.inner.lock();
+        match inner.waiting.front() {
+            Some(next) => next.set(State::Leading),
+            None => inner.led = false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("waiting", &self.inner.lock().waiting.len()).finish()
+    }
+}
+
+impl Core {
+    /// Decides the request under `LOCK` and appends its frame; returns once the answer survives a power cut.
+    pub fn commit(&self, request: Box<dyn Request>) -> Result<Committed> {
+        let pending =
+            Arc::new(Pending { request: Mutex::new(request), state: Mutex::new(State::Queued), changed: Condvar::new() });
+        let boottime = self.clock.boottime() + self.lock_timeout;
+        let deadline = Instant::now() + Duration::from_nanos(self.lock_timeout);
+        let mut lead = self.queue.join(&pending);
+        loop {
+            if std::mem::take(&mut lead) {
+                self.lead(&pending, boottime);
+            }
+            let mut state = pending.state.lock();
+            match &*state {
+                State::Answered(answer) => return answer.clone(),
+                State::Again => {
+                    drop(state);
+                    lead = self.queue.join(&pending);
+                }
+                State::Leading => lead = true,
+                State::Taken => pending.changed.wait(&mut state),
+                State::Queued => {
+                    if pending.changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Queued) {
+                        drop(state);
+                        if self.queue.remove(&pending) {
+                            self.leave(&pending);
+                            return Err(Error::new(Code::Timeout, "LOCK could not be had within lock_timeout; nothing was written"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who was told to lead in the moment it gave up hands the lead on.
+    fn leave(&self, pending: &Pending) {
+        if matches!(*pending.state.lock(), State::Leading) {
+            self.queue.pass_lead();
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Under `LOCK`, by the first opener: what the log holds is read again, adopted, made durable, and only then published.
+
+use super::log::{self, Segment};
+use super::manifest;
+use crate::error::{Code, Error, Result};
+use crate::files::names::{self, Name};
+use crate::files::storage::{Access, Directory};
+use crate::format::manifest::{Manifest, SegmentEntry, StoreId, SyncMode};
+use crate::format::position::{Position, offset_of, segment_of};
+use crate::format::segment::HEADER_LEN;
+use crate::format::shared;
+
+/// The end of the log as recovered.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Where the last frame ends.
+    pub end: Position,
+    /// Its CRC.
+    pub crc: u32,
+}
+
+/// What an old `SHARED` of this very file says was durable: a bound from below.
+#[derive(Clone, Copy, Debug)]
+pub struct Witness {
+    store: [u64; 2],
+    committed: Position,
+    synced: Position,
+}
+
+impl Witness {
+    /// Reads the bytes of `SHARED`, whose inode number is `inode`.
+    pub fn read(bytes: &[u8], inode: u64) -> Option<Witness> {
+        let word = |n: usize| Some(u64::from_le_bytes(*bytes.get(n * 8..)?.first_chunk()?));
+        if word(shared::MAGIC_WORD)? != shared::MAGIC || word(shared::INODE)? != inode {
+            return None;
+        }
+        let store = [word(shared::STORE)?, word(shared::STORE + 1)?];
+        Some(Witness { store, committed: shared::position_of(word(shared::COMMITTED)?), synced: word(shared::SYNCED)? })
+    }
+
+    fn durable(&self, manifest: &Manifest) -> Position {
+        match manifest.sync {
+            _ if self.store != super::page::store_words(&manifest.store) => 0,
+            SyncMode::Full => self.committed,
+            SyncMode::Os => self.synced,
+        }
+    }
+}
+
+/// A store where there is none yet. No MANIFEST and no frame anywhere is an unfinished creation, begun again.
+pub fn create(dir: &dyn Directory, sync: SyncMode, segment_size: u64) -> Result<Manifest> {
+    let mut store = StoreId::default();
+    store[..8].copy_from_slice(&log::random()?.to_le_bytes());
+    store[8..].copy_from_slice(&log::random()?.to_le_bytes());
+    for name in list(dir)? {
+        match names::parse(&name) {
+            Some(Name::Table(_)) => return Err(orphan(&name)),
+            Some(Name::Log(number)) => {
+                if holds_a_frame(dir, number, &name)? {
+                    return Err(orphan(&name));
+                }
+                dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
+            }
+            _ => (),
+        }
+    }
+    for number in [1, 2] {
+        log::make(dir, number, &store, segment_size)?;
+    }
+    let manifest = Manifest {
+        generation: 1,
+        store,
+        sync,
+        next_table: 1,
+        segment_size,
+        tables: Vec::new(),
+        segments: vec![SegmentEntry { number: 1, sealed: 0 }],
+        voids: Vec::new(),
+    };
+    manifest::store(dir, &manifest)?;
+    Ok(manifest)
+}
+
+fn orphan(name: &str) -> Error {
+    Error::new(Code::Corrupt, format!("MANIFEST is missing, but {name} is there: a part of the store was removed"))
+}
+
+fn holds_a_frame(dir: &dyn Directory, number: u64, name: &str) -> Result<bool> {
+    let file = dir.open(name, Access::Read).map_err(|e| Error::io(format_args!("open {name}"), &e))?;
+    let mut header = [0; HEADER_LEN as usize];
+    let got = file.read_at(&mut header, 0).map_err(|e| Error::io(format_args!("read {name}"), &e))?;
+    // Without a header that verifies, nothing behind it was ever a frame.
+    let Ok(header) = crate::format::segment::Header::decode(&header[..got]) else { return Ok(false) };
+    let segment = Segment::open(dir, number, &header.store, Access::Read)?;
+    let (end, _) = segment.frames((HEADER_LEN, header.crc()), segment.len()?, |_, _| Ok(()))?;
+    Ok(end > HEADER_LEN || segment.durable_beyond(HEADER_LEN)?)
+}
+
+/// Finds the end of the log; adopts what is intact and, if `write`, makes it durable (rule 19).
+pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>, write: bool) -> Result<Recovered> {
+    let live = manifest.live();
+    let access = if write { Access::Write } else { Access::Read };
+    let segment = Segment::open(dir, live, &manifest.store, access)?;
+    let (mut durable_before, len) = (0, segment.len()?);
+    let (end, crc) = segment.frames((HEADER_LEN, segment.header().crc()), len, |frame, _| {
+        durable_before = frame.durable_before();
+        Ok(())
+    })?;
+    let durable = witness.map_or(0, |w| w.durable(&manifest));
+    if segment_of(durable) > live {
+        return Err(Error::corrupt(names::MANIFEST, 0, "it is older than what SHARED says was committed"));
+    }
+    if durable > segment.at(end) || end < len && segment.durable_beyond(end)? {
+        let what = "a frame that had been made durable doesn't verify";
+        return Err(Error::corrupt(segment.name(), end, what));
+    }
+    if follows(dir, live + 1, &manifest.store)? {
+        return Err(Error::corrupt(names::MANIFEST, 0, "it is older than the log: the segment after the live one has frames"));
+    }
+    if write {
+        let from = if segment_of(durable_before) == live { offset_of(durable_before) } else { HEADER_LEN };
+        adopt(&segment, from, end, crc)?;
+        // Rule 16: the manifest may be there without being durable.
+        manifest::store(dir, &manifest)?;
+        remove_strays(dir, &manifest, true)?;
+    }
+    Ok(Recovered { end: segment.at(end), crc, manifest })
+}
+
+fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
+    match Segment::open(dir, number, store, Access::Read) {
+        Ok(next) => Ok(next.frames((HEADER_LEN, next.header().crc()), next.len()?, |_, _| Ok(()))?.0 > HEADER_LEN),
+        // Not made yet, or not wholly: it will be made before the next append.
+        Err(_) => Ok(false),
+    }
+}
+
+fn adopt(segment: &Segment, from: u64, end: u64, crc: u32) -> Result<()> {
+    if end > from {
+        let what = "what was just read doesn't verify any more";
+        let bytes = segment.verified(from, end, crc)?.ok_or_else(|| Error::corrupt(segment.name(), from, what))?;
+        segment.file().write_at(&bytes, from).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))?;
+    }
+    segment.file().sync_data().map_err(|e| Error::io(format_args!("sync {}", segment.name()), &e))
+}
+
+/// Under `LOCK`: removes the files of ours that the manifest doesn't name. Tables with a number not yet given may be in the
+/// making, unless the caller is `alone`.
+pub fn remove_strays(dir: &dyn Directory, manifest: &Manifest, alone: bool) -> Result<()> {
+    let first = manifest.segments.first().map_or(0, |s| s.number);
+    for name in list(dir)? {
+        let stray = match names::parse(&name) {
+            Some(Name::Log(number)) => number < first,
+            Some(Name::Table(number)) => {
+                (alone || number < manifest.next_table) && manifest.tables.iter().all(|t| t.number != number)
+            }
+            _ => false,
+        };
+        if stray {
+            dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
+        }
+    }
+    Ok(())
+}
+
+fn list(dir: &dyn Directory) -> Result<Vec<String>> {
+    dir.names().map_err(|e| Error::io(format_args!("list {}", dir.path()), &e))
+}

@@ -1,0 +1,59 @@
+//! The one shape of a sorted source of versions: a memtable and a table look the same to a merge.
+
+use super::value::{Item, Stored};
+use crate::error::Result;
+use crate::format::position::Position;
+
+/// What a version says about its key.
+#[derive(Clone, Copy, Debug)]
+pub enum State<'a> {
+    /// It has a value.
+    Live {
+        /// Eight bytes of the layer above.
+        tag: u64,
+        /// Where the value is.
+        stored: Stored<'a>,
+    },
+    /// It was deleted.
+    Tombstone,
+}
+
+/// A version of a key, borrowed from its source.
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The position at which the frame that wrote it ends.
+    pub revision: Position,
+    /// What it says.
+    pub state: State<'a>,
+}
+
+impl<'a> Version<'a> {
+    /// The version as an item; `None` if it is a tombstone.
+    pub fn item(self) -> Option<Item<'a>> {
+        match self.state {
+            State::Live { tag, stored } => Some(Item { key: self.key, revision: self.revision, tag, stored }),
+            State::Tombstone => None,
+        }
+    }
+}
+
+/// Versions in ascending order of their keys, each key once: the newest version at or below the source's snapshot. A new
+/// source stands nowhere; `seek` comes first.
+pub trait Source {
+    /// Moves to the first key at or after `key`, forward or back.
+    fn seek(&mut self, key: &[u8]) -> Result<()>;
+    /// The version at which the source stands; `None` past the last one.
+    fn current(&self) -> Option<Version<'_>>;
+    /// The key at which the source stands.
+    fn key(&self) -> Option<&[u8]> {
+        self.current().map(|version| version.key)
+    }
+    /// Moves to the next key; does nothing past the last one.
+    fn advance(&mut self) -> Result<()>;
+    /// A position that no version of the source is beyond.
+    fn newest(&self) -> Position {
+        Position::MAX
+    }
+}

@@ -1,0 +1,101 @@
+//! `LOCK`: who may append. The process's own mutex first, then flock. A killed holder leaves it free; a stopped one makes
+//! others wait, at most their lock timeout.
+
+use super::page::Page;
+use super::sync::Voucher;
+use crate::error::{Code, Error, Result};
+use crate::files::{fork, names};
+use crate::files::storage::{Clock, Directory, File, Identity, Lock};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// flock has no queue: a holder that is killed bumps no futex word, so waiters look again this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
+
+/// The file, its identity, and what only its holder may touch.
+#[derive(Debug)]
+pub struct StoreLock {
+    file: Arc<dyn File>,
+    identity: Identity,
+    shared: Identity,
+    writer: Mutex<Writer>,
+}
+
+/// What a process keeps from one hold of `LOCK` to the next.
+#[derive(Debug, Default)]
+pub struct Writer {
+    /// The descriptor that vouches for the live segment.
+    pub voucher: Option<Arc<Voucher>>,
+}
+
+/// The lock, held. Dropping it unlocks by LOCK_UN and wakes those who wait.
+pub struct Held<'a> {
+    lock: &'a StoreLock,
+    page: &'a Page,
+    /// The writer's state.
+    pub writer: MutexGuard<'a, Writer>,
+}
+
+impl StoreLock {
+    /// `file` is `LOCK` as opened, `shared` what `SHARED` is.
+    pub fn new(file: Arc<dyn File>, shared: Identity) -> Result<StoreLock> {
+        let identity = file.identity().map_err(|e| Error::io("stat LOCK", &e))?;
+        fork::abandon_in_children(&file).map_err(|e| Error::io("register a fork handler", &e))?;
+        Ok(StoreLock { file, identity, shared, writer: Mutex::default() })
+    }
+
+    /// Takes the lock, waiting until `deadline` (on the boot-time clock, nanoseconds).
+    pub fn take<'a>(&'a self, dir: &dyn Directory, page: &'a Page, clock: &dyn Clock, deadline: u64) -> Result<Held<'a>> {
+        let left = Duration::from_nanos(deadline.saturating_sub(clock.boottime()));
+        let writer = self.writer.try_lock_for(left).ok_or_else(timeout)?;
+        loop {
+            let seen = page.unlocked();
+            if try_exclusive(&*self.file)? {
+                if let Err(e) = page.make_writable() {
+                    // It fails only for a descriptor that isn't one.
+                    let _ = self.file.unlock();
+                    return Err(e);
+                }
+                break;
+            }
+            let left = deadline.saturating_sub(clock.boottime());
+            if left == 0 {
+                return Err(timeout());
+            }
+            page.wait_unlocked(seen, LOOK_AGAIN.min(Duration::from_nanos(left)));
+        }
+        let held = Held { lock: self, page, writer };
+        self.still_ours(dir)?;
+        Ok(held)
+    }
+
+    /// `LOCK` or `SHARED` replaced or unlinked under us would be a second truth.
+    fn still_ours(&self, dir: &dyn Directory) -> Result<()> {
+        for (name, ours) in [(names::LOCK, &self.identity), (names::SHARED, &self.shared)] {
+            match dir.identity(name) {
+                Ok(now) if (now.device, now.inode) == (ours.device, ours.inode) => (),
+                Ok(_) => return Err(Error::new(Code::Io, format!("{name} was replaced while the store was open"))),
+                Err(e) => return Err(Error::io(format_args!("find {name}, which was there when the store was opened"), &e)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // An unlock can only fail for a descriptor that isn't one; closing it at the latest frees the lock.
+        let _ = self.lock.file.unlock();
+        self.page.announce_unlock();
+    }
+}
+
+/// flock(LOCK_EX) without waiting.
+pub fn try_exclusive(file: &dyn File) -> Result<bool> {
+    file.try_lock(Lock::Exclusive).map_err(|e| Error::io("lock LOCK", &e))
+}
+
+fn timeout() -> Error {
+    Error::new(Code::Timeout, "another process or thread held LOCK for longer than lock_timeout")
+}

@@ -1,0 +1,206 @@
+//! Anyone syncs, for everyone: one `fdatasync` of any waiter answers the commits of all processes that were appended
+//! before it.
+
+use super::Core;
+use super::log::Segment;
+use crate::error::{Code, Error, Result};
+use crate::format::manifest::SyncMode;
+use crate::format::position::{Position, segment_of};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A descriptor that may vouch for a segment: opened while holding `LOCK` (rule 6), since fdatasync reports a failed
+/// write-back once to each descriptor that was open when it failed.
+#[derive(Debug)]
+pub struct Voucher {
+    /// The segment, opened for writing.
+    pub segment: Segment,
+    /// How many bytes the segment's file had when it was opened.
+    pub capacity: u64,
+    /// Threads sync through the descriptor one at a time (rule 8).
+    one: Mutex<()>,
+    /// An error was reported: it vouches for nothing until, under `LOCK`, nothing is in doubt (rule 9).
+    failed: AtomicBool,
+    /// The last error's number, for the callers of void frames.
+    errno: std::sync::atomic::AtomicI32,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It is committed.
+    Committed,
+    /// It lies beyond its segment's sealed end: it did not happen.
+    Void,
+}
+
+impl Voucher {
+    /// A descriptor opened under `LOCK`.
+    pub fn new(segment: Segment) -> Result<Voucher> {
+        let capacity = segment.len()?;
+        Ok(Voucher { segment, capacity, one: Mutex::new(()), failed: AtomicBool::new(false), errno: 0.into() })
+    }
+
+    /// Whether an error was reported and nothing has cleared it yet.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+    /// Under `LOCK`, when `committed` equals `appended` or the segment is sealed (rule 9).
+    pub fn clear(&self) {
+        self.failed.store(false, Ordering::Release);
+    }
+    /// The number of the last error, or 0.
+    pub fn errno(&self) -> i32 {
+        self.errno.load(Ordering::Relaxed)
+    }
+
+    /// One fdatasync of what `target` says is appended; `false` if the descriptor may not vouch, or the target lies in
+    /// another segment: then look again.
+    pub fn sync_to(&self, core: &Core, target: impl FnOnce() -> Position) -> Result<bool> {
+        let _one = self.one.lock();
+        // Rule 3: what is appended is read before the fdatasync.
+        let target = target();
+        if self.failed() || segment_of(target) != self.segment.number() {
+            return Ok(false);
+        }
+        let started = core.clock.boottime();
+        match self.segment.file().sync_data() {
+            Ok(()) => {
+                core.page.record_sync_time(core.clock.boottime().saturating_sub(started));
+                core.counters.syncs.fetch_add(1, Ordering::Relaxed);
+                core.vouch(target);
+                Ok(true)
+            }
+            Err(e) => {
+                self.errno.store(e.raw_os_error().unwrap_or(0), Ordering::Relaxed);
+                self.failed.store(true, Ordering::Release);
+                core.log_failed_sync(self.segment.name(), &e);
+                core.page.make_writable()?;
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl Core {
+    /// What a successful fdatasync covered is durable, and in a store with `sync=full` visible.
+    fn vouch(&self, to: Position) {
+        match self.mode {
+            SyncMode::Full => {
+                let before = self.page.committed().position();
+                self.page.raise_committed(to);
+                self.page.publish(before);
+            }
+            SyncMode::Os => self.page.raise_synced(to),
+        }
+    }
+
+    /// Waits until `goal` is committed, syncing if nobody else does. `voucher` is the descriptor of the goal's segment.
+    /// `Err` only when a seal does not succeed within the lock timeout.
+    pub fn wait_committed(&self, goal: Position, voucher: &Voucher) -> Result<Fate> {
+        let mut stuck_since = None;
+        loop {
+            let seen = self.page.published();
+            let committed = self.page.committed();
+            if committed.position() >= goal {
+                return self.fate(goal);
+            }
+            // Rule 15: a waiter that sees a freeze takes LOCK to finish the seal.
+            if committed.frozen() || voucher.failed() {
+                let since = *stuck_since.get_or_insert_with(|| self.clock.boottime());
+                self.resolve(voucher, since + self.lock_timeout)?;
+                continue;
+            }
+            match self.claim_sync() {
+                Ok(mine) => {
+                    self.clock.yield_now();
+                    voucher.sync_to(self, || self.page.appended())?;
+                    self.page.release_sync(mine);
+                }
+                Err(patience) => self.page.wait_published(seen, patience),
+            }
+        }
+    }
+
+    /// Claims the hint that somebody syncs; else how long its holder may still take before it is passed over.
+    fn claim_sync(&self) -> std::result::Result<u64, Duration> {
+        let now = self.clock.boottime() / 1_000;
+        let mine = now << 16 | u64::from(std::process::id() & 0x7fff) << 1 | 1;
+        let held = self.page.syncing();
+        let limit = (self.page.sync_time() * 4).max(Duration::from_millis(1));
+        let age = Duration::from_micros(now.saturating_sub(held >> 16));
+        if held != 0 && age < limit {
+            return Err(limit - age);
+        }
+        if self.page.claim_sync(held, mine) { Ok(mine) } else { Err(limit) }
+    }
+
+    /// Whether a frame that ends at or below `committed` happened.
+    fn fate(&self, goal: Position) -> Result<Fate> {
+        if segment_of(self.page.committed().position()) == segment_of(goal) {
+            return Ok(Fate::Committed);
+        }
+        let view = self.index.refreshed(self, segment_of(goal) + 1)?;
+        Ok(if view.manifest.is_void(goal) { Fate::Void } else { Fate::Committed })
+    }
+
+    /// After an error, or when a seal is under way: takes `LOCK`, which finishes a seal, then seals unless nothing is in
+    /// doubt (rule 9). Tries again until `deadline`.
+    fn resolve(&self, voucher: &Voucher, deadline: u64) -> Result<()> {
+        loop {
+            let outcome = self.take_lock(deadline).and_then(|mut held| self.settle(&mut held, voucher));
+            match outcome {
+                Err(e) if self.clock.boottime() >= deadline => return Err(e),
+                // A seal that can't be made durable: everyone who takes LOCK tries again.
+                Err(_) => {
+                    let seen = self.page.published();
+                    self.page.wait_published(seen, Duration::from_millis(20));
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// Under `LOCK`: clears or seals a descriptor that met an error.
+    pub fn settle(&self, held: &mut super::store_lock::Held<'_>, voucher: &Voucher) -> Result<()> {
+        let appended = self.page.appended();
+        if !voucher.failed() {
+            return Ok(());
+        }
+        if segment_of(appended) != voucher.segment.number() || self.durable() >= appended {
+            voucher.clear();
+            return Ok(());
+        }
+        self.doubt_ends(held, voucher)
+    }
+
+    /// The position that a successful fdatasync has covered.
+    pub fn durable(&self) -> Position {
+        match self.mode {
+            SyncMode::Full => self.page.committed().position(),
+            SyncMode::Os => self.page.synced(),
+        }
+    }
+
+    /// Everything written before is durable on return.
+    pub fn sync(&self) -> Result<()> {
+        if self.mode == SyncMode::Full || self.read_only {
+            return Ok(());
+        }
+        let goal = self.page.appended();
+        let deadline = self.clock.boottime() + self.lock_timeout;
+        while self.page.synced() < goal {
+            let voucher = {
+                let mut held = self.take_lock(deadline)?;
+                self.prepare(&mut held)?
+            };
+            if !voucher.sync_to(self, || self.page.appended())? && voucher.failed() {
+                let mut e = Error::new(Code::Io, format!("can't sync {}: the system reported an error", voucher.segment.name()));
+                e.os_errno = voucher.errno();
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+}

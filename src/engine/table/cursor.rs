@@ -1,0 +1,115 @@
+//! Walks a table in the order of its keys.
+
+use super::Table;
+use crate::engine::source::{Source, Version};
+use crate::error::Result;
+use crate::format::position::Position;
+use crate::format::table::block::Block;
+use crate::format::table::node::Node;
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// A place in a table; owns a reference to it.
+#[derive(Debug)]
+pub struct TableCursor {
+    table: Arc<Table>,
+    fill: bool,
+    /// `None` before the first seek, past the last key, and after an error.
+    place: Option<Place>,
+    /// The key at the place.
+    key: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Place {
+    leaf: Arc<Node>,
+    /// The number of the leaf in the root, of the block in the leaf, of the entry in the block.
+    i: usize,
+    j: usize,
+    k: usize,
+    block: Block,
+}
+
+impl TableCursor {
+    pub(super) fn new(table: Arc<Table>, fill: bool) -> TableCursor {
+        TableCursor { table, fill, place: None, key: Vec::new() }
+    }
+
+    /// The first place at or after the key.
+    fn find(&mut self, key: &[u8]) -> Result<Option<Place>> {
+        if let Some(mut place) = self.place.take() {
+            let block = &place.block;
+            if block.compare(0, key) != Ordering::Greater && block.compare(block.len() - 1, key) != Ordering::Less {
+                place.k = block.lower_bound(key);
+                return Ok(Some(place));
+            }
+        }
+        let Some(i) = self.table.leaves()?.find(key) else { return Ok(None) };
+        let leaf = self.table.leaf(i, self.fill)?;
+        let Some(j) = leaf.find(key) else { return Ok(None) };
+        let block = self.table.block(&leaf, i, j, self.fill)?;
+        let k = block.lower_bound(key);
+        Ok(Some(Place { leaf, i, j, k, block }))
+    }
+
+    /// The place after this one, which is the last of its block.
+    fn next_block(&self, place: Place) -> Result<Option<Place>> {
+        let Place { mut leaf, mut i, mut j, .. } = place;
+        j += 1;
+        if j == leaf.len() {
+            (i, j) = (i + 1, 0);
+            if i == self.table.leaves()?.len() {
+                return Ok(None);
+            }
+            leaf = self.table.leaf(i, self.fill)?;
+        }
+        let block = self.table.block(&leaf, i, j, self.fill)?;
+        Ok(Some(Place { leaf, i, j, k: 0, block }))
+    }
+
+    /// Stands at the place from now on.
+    fn stand(&mut self, place: Option<Place>) {
+        if let Some(Place { block, k, .. }) = &place {
+            self.key.clear();
+            self.key.extend_from_slice(block.prefix());
+            self.key.extend_from_slice(block.suffix(*k));
+        }
+        self.place = place;
+    }
+}
+
+impl Source for TableCursor {
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        let place = self.find(key)?;
+        self.stand(place);
+        Ok(())
+    }
+
+    fn current(&self) -> Option<Version<'_>> {
+        let place = self.place.as_ref()?;
+        Some(self.table.version(&self.key, place.block.entry(place.k)))
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.place.as_ref().map(|_| &self.key[..])
+    }
+
+    fn newest(&self) -> Position {
+        self.table.entry().to
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        match self.place.take() {
+            Some(mut place) if place.k + 1 < place.block.len() => {
+                place.k += 1;
+                self.stand(Some(place));
+            }
+            Some(place) => {
+                let next = self.next_block(place)?;
+                self.stand(next);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,325 @@
+//! Reads a table: the footer when it is opened, everything else when it is first wanted.
+//!
+//! What a part claims is compared with what leads to it: a node's or block's last key with the key in the node above, its
+//! first key with the end of its neighbour. So whatever the bytes are, a walk over a table ascends and ends.
+
+use super::cache::Part;
+use super::{BlockCache, TableCursor};
+use crate::engine::ranges::RangeSet;
+use crate::engine::source::{State, Version};
+use crate::engine::value::Stored;
+use crate::error::{Code, Error, Result};
+use crate::files::storage::{Access, Directory, File};
+use crate::format::manifest::{StoreId, TableEntry};
+use crate::format::position::Position;
+use crate::format::table::block::{Block, Content, Entry};
+use crate::format::table::filter;
+use crate::format::table::node::Node;
+use crate::format::table::{FOOTER_LEN, Flaw, Footer, ranges};
+use std::cmp::Ordering;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// Why a table didn't open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OpenError {
+    /// There is no such file: it may have been merged into another since the manifest was read.
+    Missing(Error),
+    /// Anything else.
+    Failed(Error),
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Error {
+        match error {
+            OpenError::Missing(e) | OpenError::Failed(e) => e,
+        }
+    }
+}
+
+/// An open table. Any number of threads may read it at once.
+#[derive(Debug)]
+pub struct Table {
+    file: Arc<dyn File>,
+    name: String,
+    entry: TableEntry,
+    footer: Footer,
+    cache: Arc<BlockCache>,
+    root: OnceLock<Root>,
+    ranges: OnceLock<Arc<RangeSet>>,
+}
+
+/// The root, and the leaves that were read so far, if all of them together are small.
+#[derive(Debug)]
+struct Root {
+    node: Node,
+    leaves: Box<[OnceLock<Arc<Node>>]>,
+}
+
+impl Table {
+    /// Opens the table that the manifest names; reads its footer only.
+    pub fn open(
+        dir: &Arc<dyn Directory>,
+        entry: TableEntry,
+        store: StoreId,
+        cache: Arc<BlockCache>,
+    ) -> std::result::Result<Table, OpenError> {
+        let name = format!("table-{}", entry.number);
+        let file = dir.open(&name, Access::Read).map_err(|e| {
+            let error = Error::io(format!("open {name}"), &e);
+            if e.kind() == io::ErrorKind::NotFound { OpenError::Missing(error) } else { OpenError::Failed(error) }
+        })?;
+        let footer = read_footer(&file, &name, entry, store).map_err(OpenError::Failed)?;
+        Ok(Table { file, name, entry, footer, cache, root: OnceLock::new(), ranges: OnceLock::new() })
+    }
+
+    /// What the manifest says of it.
+    pub fn entry(&self) -> TableEntry {
+        self.entry
+    }
+
+    /// The file's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many versions it holds, tombstones included.
+    pub fn len(&self) -> u64 {
+        self.footer.versions
+    }
+
+    /// Whether it holds no version (but maybe range tombstones).
+    pub fn is_empty(&self) -> bool {
+        self.footer.versions == 0
+    }
+
+    /// How many of the versions are tombstones.
+    pub fn tombstones(&self) -> u64 {
+        self.footer.tombstones
+    }
+
+    /// The bytes of all its keys and values.
+    pub fn bytes(&self) -> u64 {
+        self.footer.bytes
+    }
+
+    /// Calls `f` with the table's version of the key, if it has one. Range tombstones are not applied.
+    pub fn get<R>(&self, key: &[u8], f: impl FnOnce(Version<'_>) -> R) -> Result<Option<R>> {
+        let root = self.root()?;
+        let Some(i) = root.node.find(key) else { return Ok(None) };
+        match root.leaves.get(i).and_then(OnceLock::get) {
+            Some(leaf) => self.get_in(leaf, i, key, f),
+            None => self.get_in(&*self.leaf(i, true)?, i, key, f),
+        }
+    }
+
+    fn get_in<R>(&self, leaf: &Node, i: usize, key: &[u8], f: impl FnOnce(Version<'_>) -> R) -> Result<Option<R>> {
+        if !leaf.may_hold(filter::hash(key)) {
+            return Ok(None);
+        }
+        let Some(j) = leaf.find(key) else { return Ok(None) };
+        let block = self.block(leaf, i, j, true)?;
+        Ok(block.find(key).map(|k| f(self.version(key, block.entry(k)))))
+    }
+
+    /// The revision of the newest range tombstone over the key.
+    pub fn range_revision(&self, key: &[u8]) -> Result<Option<Position>> {
+        if self.footer.ranges == 0 {
+            return Ok(None);
+        }
+        Ok(self.range_set()?.newest(key, Position::MAX))
+    }
+
+    /// The range tombstones.
+    pub fn ranges(&self) -> Result<Arc<RangeSet>> {
+        self.range_set().cloned()
+    }
+
+    /// False if surely no version lies under the prefix, which ends in the separator.
+    pub fn may_hold_bucket(&self, prefix: &[u8]) -> Result<bool> {
+        // The first key after the prefix is in the leaf that would hold the prefix itself.
+        let Some(i) = self.root()?.node.find(prefix) else { return Ok(false) };
+        Ok(self.leaf(i, true)?.may_hold(filter::hash(prefix)))
+    }
+
+    /// A cursor over the table; `fill` says whether the blocks it reads go to the cache (a compaction's should not).
+    pub fn cursor(self: &Arc<Self>, fill: bool) -> TableCursor {
+        TableCursor::new(self.clone(), fill)
+    }
+
+    pub(super) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The footer as it is in the file now.
+    pub(super) fn read_footer(&self) -> Result<Footer> {
+        read_footer(&self.file, &self.name, self.entry, self.footer.store)
+    }
+
+    /// An entry of one of the table's blocks as a version of `key`.
+    pub(super) fn version<'a>(&'a self, key: &'a [u8], entry: Entry<'a>) -> Version<'a> {
+        let state = match entry.content {
+            Content::Tombstone => State::Tombstone,
+            Content::Inline(tag, value) => State::Live { tag, stored: Stored::Inline(value) },
+            Content::Extent(tag, extent) => {
+                State::Live { tag, stored: Stored::Extent { file: &self.file, name: &self.name, extent } }
+            }
+        };
+        Version { key, revision: entry.revision, state }
+    }
+
+    /// The index of the leaves.
+    pub(super) fn leaves(&self) -> Result<&Node> {
+        Ok(&self.root()?.node)
+    }
+
+    fn root(&self) -> Result<&Root> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let node = self.read_root()?;
+        let total: u64 = (0..node.len()).map(|i| node.child(i)).map(|leaf| leaf.end - leaf.start).sum();
+        let kept = if total <= self.cache.largest() { node.len() } else { 0 };
+        let leaves = std::iter::repeat_with(OnceLock::new).take(kept).collect();
+        Ok(self.root.get_or_init(|| Root { node, leaves }))
+    }
+
+    fn range_set(&self) -> Result<&Arc<RangeSet>> {
+        if let Some(set) = self.ranges.get() {
+            return Ok(set);
+        }
+        let set = Arc::new(self.read_ranges()?);
+        Ok(self.ranges.get_or_init(|| set))
+    }
+
+    /// Leaf `i` of the root.
+    pub(super) fn leaf(&self, i: usize, fill: bool) -> Result<Arc<Node>> {
+        let root = self.root()?;
+        let (place, slot) = (root.node.child(i), root.leaves.get(i));
+        if let Some(leaf) = slot.and_then(OnceLock::get) {
+            return Ok(leaf.clone());
+        }
+        if slot.is_none()
+            && let Some(part) = self.cache.get(self.entry.number, place.start)
+        {
+            return match part {
+                Part::Node(leaf) => Ok(leaf),
+                Part::Block(_) => Err(self.damage(place.start, "a leaf and a block lie in the same place")),
+            };
+        }
+        let leaf = Arc::new(self.read_leaf(&root.node, i)?);
+        match slot {
+            Some(slot) => return Ok(slot.get_or_init(|| leaf).clone()),
+            None if fill => self.keep(&place, Part::Node(leaf.clone())),
+            None => {}
+        }
+        Ok(leaf)
+    }
+
+    /// Block `j` of `leaf`, which is leaf `i` of the root.
+    pub(super) fn block(&self, leaf: &Node, i: usize, j: usize, fill: bool) -> Result<Block> {
+        let place = leaf.child(j);
+        match self.cache.get(self.entry.number, place.start) {
+            Some(Part::Block(block)) => return Ok(block),
+            Some(Part::Node(_)) => return Err(self.damage(place.start, "a leaf and a block lie in the same place")),
+            None => {}
+        }
+        let block = self.read_block(leaf, i, j)?;
+        if fill {
+            self.keep(&place, Part::Block(block.clone()));
+        }
+        Ok(block)
+    }
+
+    fn keep(&self, place: &Range<u64>, part: Part) {
+        self.cache.insert(self.entry.number, place.start, place.end - place.start, part);
+    }
+
+    /// The root as it is in the file.
+    pub(super) fn read_root(&self) -> Result<Node> {
+        let (at, end) = (self.footer.root_at, self.entry.size - FOOTER_LEN as u64);
+        let node = Node::decode(self.read(at..end)?, self.entry.number, at, 0..self.footer.ranges_at);
+        node.map_err(|flaw| self.damage(at, flaw))
+    }
+
+    /// The range tombstones as they are in the file.
+    pub(super) fn read_ranges(&self) -> Result<RangeSet> {
+        let mut set = RangeSet::new();
+        let Footer { ranges_at: at, root_at: end, ranges: count, .. } = self.footer;
+        if count > 0 {
+            let (bytes, number) = (self.read(at..end)?, self.entry.number);
+            let decoded = ranges::decode(&bytes, number, at, count, |(start, end, r)| set.add(start, end, r));
+            decoded.map_err(|flaw| self.damage(at, flaw))?;
+        }
+        Ok(set)
+    }
+
+    /// Leaf `i` as it is in the file; it ends with the key that the root says, and begins after the leaf before.
+    pub(super) fn read_leaf(&self, root: &Node, i: usize) -> Result<Node> {
+        let place = root.child(i);
+        let floor = if i == 0 { 0 } else { root.child(i - 1).end };
+        let leaf = Node::decode(self.read(place.clone())?, self.entry.number, place.start, floor..place.start);
+        let leaf = leaf.map_err(|flaw| self.damage(place.start, flaw))?;
+        if leaf.is_empty() || leaf.key(leaf.len() - 1) != root.key(i) {
+            return Err(self.damage(place.start, "a leaf doesn't end with the key in the root"));
+        }
+        Ok(leaf)
+    }
+
+    /// Block `j` of a leaf as it is in the file; it ends with the key that the leaf says, and begins after the block before.
+    pub(super) fn read_block(&self, leaf: &Node, i: usize, j: usize) -> Result<Block> {
+        let place = leaf.child(j);
+        let block = Block::decode(self.read(place.clone())?, self.entry.number, place.start);
+        let block = block.map_err(|flaw| self.damage(place.start, flaw))?;
+        let before = match (i.checked_sub(1), j.checked_sub(1)) {
+            (_, Some(before)) => Some(leaf.key(before)),
+            (Some(before), None) => Some(self.root()?.node.key(before)),
+            (None, None) => None,
+        };
+        let begins = before.is_none_or(|before| block.compare(0, before) == Ordering::Greater);
+        if !begins || block.compare(block.len() - 1, leaf.key(j)) != Ordering::Equal {
+            return Err(self.damage(place.start, "a block doesn't hold the keys that its leaf says"));
+        }
+        Ok(block)
+    }
+
+    /// Reads a part whose place was found to be within the file.
+    fn read(&self, place: Range<u64>) -> Result<Arc<[u8]>> {
+        let len =
+            usize::try_from(place.end - place.start).map_err(|_| self.damage(place.start, "a part is too long"))?;
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        let read = self.file.read_at(Arc::make_mut(&mut bytes), place.start);
+        let read = read.map_err(|e| Error::io(format!("read {} at offset {}", self.name, place.start), &e))?;
+        if read != len {
+            return Err(self.damage(place.start, "the file ends too early"));
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn damage(&self, offset: u64, what: &str) -> Error {
+        Error::corrupt(&self.name, offset, what)
+    }
+}
+
+fn read_footer(file: &Arc<dyn File>, name: &str, entry: TableEntry, store: StoreId) -> Result<Footer> {
+    let len = file.identity().map_err(|e| Error::io(format!("stat {name}"), &e))?.len;
+    let at = entry.size.checked_sub(FOOTER_LEN as u64).filter(|_| len == entry.size).ok_or_else(|| {
+        Error::corrupt(name, len.min(entry.size), format!("it has {len} bytes, not the {} of the manifest", entry.size))
+    })?;
+    let mut bytes = [0; FOOTER_LEN];
+    let read = file.read_at(&mut bytes, at).map_err(|e| Error::io(format!("read {name} at offset {at}"), &e))?;
+    if read != FOOTER_LEN {
+        return Err(Error::corrupt(name, at, "the file ends too early"));
+    }
+    let footer = Footer::decode(&bytes, entry.size).map_err(|flaw| match flaw {
+        Flaw::Damage(what) => Error::corrupt(name, at, what),
+        Flaw::Version(v) => {
+            Error::new(Code::Unsupported, format!("{name} has format version {v}, which is newer than this library's"))
+        }
+    })?;
+    if (footer.store, footer.number, footer.from, footer.to) != (store, entry.number, entry.from, entry.to) {
+        return Err(Error::corrupt(name, at, "it is another table than the manifest names"));
+    }
+    Ok(footer)
+}

@@ -1,0 +1,217 @@
+//! The packed block: a whole list, or a whole batch, as one piece of memory. The layout is told in the header's preamble
+//! and is part of the ABI: never change it, make a second one.
+
+use crate::error::{Code, Error, Result};
+
+/// The layout's number, the block's first four bytes.
+const LAYOUT: u32 = 1;
+/// Bytes of the block before its first entry.
+const HEADER_LEN: usize = 8;
+/// Bytes of an entry before its name.
+const FIXED_LEN: usize = 32;
+/// Entries begin at multiples of this.
+const ALIGN: usize = 8;
+
+/// One entry of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Entry<'a> {
+    pub kind: u32,
+    pub pid: u32,
+    pub time: i64,
+    pub revision: u64,
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// Writes a block.
+#[derive(Debug)]
+pub(super) struct Packer {
+    block: Vec<u8>,
+    count: u32,
+}
+
+impl Packer {
+    /// A block for about `capacity` bytes.
+    pub fn new(capacity: usize) -> Packer {
+        let mut block = Vec::with_capacity(capacity.saturating_add(HEADER_LEN));
+        block.extend_from_slice(&LAYOUT.to_le_bytes());
+        block.extend_from_slice(&0_u32.to_le_bytes());
+        Packer { block, count: 0 }
+    }
+
+    /// What an entry takes.
+    pub fn size(name: usize, value: usize) -> usize {
+        (FIXED_LEN + name + 1 + value).next_multiple_of(ALIGN)
+    }
+
+    /// Adds an entry; returns where it begins.
+    pub fn add(&mut self, entry: &Entry<'_>) -> Result<usize> {
+        let begin = self.block.len();
+        self.count = self.count.checked_add(1).ok_or_else(too_long)?;
+        self.block.extend_from_slice(&entry.kind.to_le_bytes());
+        self.block.extend_from_slice(&entry.pid.to_le_bytes());
+        self.block.extend_from_slice(&u32::try_from(entry.name.len()).map_err(|_| too_long())?.to_le_bytes());
+        self.block.extend_from_slice(&u32::try_from(entry.value.len()).map_err(|_| too_long())?.to_le_bytes());
+        self.block.extend_from_slice(&entry.time.to_le_bytes());
+        self.block.extend_from_slice(&entry.revision.to_le_bytes());
+        self.block.extend_from_slice(entry.name);
+        self.block.push(0);
+        self.block.extend_from_slice(entry.value);
+        self.block.resize(self.block.len().next_multiple_of(ALIGN), 0);
+        Ok(begin)
+    }
+
+    /// The whole block.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.block[4..HEADER_LEN].copy_from_slice(&self.count.to_le_bytes());
+        self.block
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(Code::LimitExceeded, "a list is too long for one block")
+}
+
+/// Reads a block, whoever made it: nothing about it is believed.
+#[derive(Debug)]
+pub(super) struct Unpacker<'a> {
+    block: &'a [u8],
+    at: usize,
+    left: u32,
+}
+
+impl<'a> Unpacker<'a> {
+    /// Looks at the header.
+    pub fn new(block: &'a [u8]) -> Result<Unpacker<'a>> {
+        let mut unpacker = Unpacker { block, at: 0, left: 0 };
+        let layout = unpacker.u32()?;
+        if layout != LAYOUT {
+            return Err(broken(0, &format!("its layout is {layout}, not {LAYOUT}")));
+        }
+        unpacker.left = unpacker.u32()?;
+        Ok(unpacker)
+    }
+
+    /// How many entries are still to come, if the header tells the truth.
+    pub fn left(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(usize::MAX)
+    }
+
+    /// The next entry; `None` after the last, where the block must end.
+    pub fn next(&mut self) -> Result<Option<Entry<'a>>> {
+        if self.left == 0 {
+            let rest = self.block.len() - self.at;
+            return if rest == 0 { Ok(None) } else { Err(broken(self.at, &format!("{rest} bytes too many"))) };
+        }
+        self.left -= 1;
+        let (kind, pid, name_len, value_len) = (self.u32()?, self.u32()?, self.u32()?, self.u32()?);
+        let time = i64::from_le_bytes(self.array()?);
+        let revision = u64::from_le_bytes(self.array()?);
+        let name = self.take(name_len)?;
+        if self.take(1)? != [0] {
+            return Err(broken(self.at - 1, "no NUL after the name"));
+        }
+        let value = self.take(value_len)?;
+        let padding = u32::try_from(self.at.next_multiple_of(ALIGN) - self.at).unwrap_or(0);
+        self.take(padding)?;
+        Ok(Some(Entry { kind, pid, time, revision, name, value }))
+    }
+
+    /// The entry at `at`, where the packer of this very block put one.
+    pub fn entry_at(block: &'a [u8], at: usize) -> Result<Option<Entry<'a>>> {
+        Unpacker { block, at, left: 1 }.next()
+    }
+
+    fn take(&mut self, len: u32) -> Result<&'a [u8]> {
+        let end = usize::try_from(len).ok().and_then(|len| self.at.checked_add(len));
+        let taken = end.and_then(|end| self.block.get(self.at..end));
+        let taken =
+            taken.ok_or_else(|| broken(self.at, &format!("{len} bytes should follow, the block ends before")))?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let at = self.at;
+        let bytes = self.block.get(at..).and_then(|rest| rest.first_chunk::<N>());
+        let bytes = *bytes.ok_or_else(|| broken(at, &format!("{N} bytes should follow, the block ends before")))?;
+        self.at += N;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+}
+
+fn broken(at: usize, what: &str) -> Error {
+    Error::new(Code::BadParameter, format!("the packed block is not well formed at byte {at}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry<'a>(name: &'a [u8], value: &'a [u8]) -> Entry<'a> {
+        Entry { kind: 3, pid: 7, time: -2, revision: 1 << 40, name, value }
+    }
+
+    fn packed(entries: &[Entry<'_>]) -> Result<Vec<u8>> {
+        let mut packer = Packer::new(0);
+        for entry in entries {
+            let begin = packer.add(entry)?;
+            assert_eq!(begin % ALIGN, 0);
+            assert_eq!(packer.block.len() - begin, Packer::size(entry.name.len(), entry.value.len()));
+        }
+        Ok(packer.finish())
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked() -> Result<()> {
+        let entries = [entry(b"a", b""), entry(b"key", b"12345678"), entry(b"", b"\0\0"), entry(&[b'x'; 1024], b"v")];
+        let block = packed(&entries)?;
+        let mut unpacker = Unpacker::new(&block)?;
+        assert_eq!(unpacker.left(), 4);
+        for entry in entries {
+            assert_eq!(unpacker.next()?, Some(entry));
+        }
+        assert_eq!(unpacker.next()?, None);
+        assert_eq!(Unpacker::new(&packed(&[])?)?.next()?, None);
+        Ok(())
+    }
+
+    /// The layout as the header tells it, byte by byte.
+    #[test]
+    fn golden_bytes() -> Result<()> {
+        let block = packed(&[entry(b"ab", b"xyz")])?;
+        let mut expected = vec![1, 0, 0, 0, 1, 0, 0, 0];
+        expected.extend_from_slice(&[3, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
+        expected.extend_from_slice(&[0xfe, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 1, 0, 0]);
+        expected.extend_from_slice(b"ab\0xyz\0\0");
+        assert_eq!(block, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn broken_blocks_are_refused() -> Result<()> {
+        let whole = packed(&[entry(b"ab", b"xyz"), entry(b"c", b"")])?;
+        let read = |block: &[u8]| -> Result<()> {
+            let mut unpacker = Unpacker::new(block)?;
+            while unpacker.next()?.is_some() {}
+            Ok(())
+        };
+        assert!(read(&whole).is_ok());
+        for len in 0..whole.len() {
+            assert_eq!(read(&whole[..len]).map_err(|error| error.code), Err(Code::BadParameter), "cut to {len}");
+        }
+        let mut longer = whole.clone();
+        longer.push(0);
+        assert!(read(&longer).is_err());
+        for at in [0, 4, 16, 20, 42] {
+            let mut other = whole.clone();
+            other[at] ^= 0x80;
+            assert!(read(&other).is_err(), "byte {at}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! The system's clocks.
+
+use super::storage::Clock;
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+const NANOS: i64 = 1_000_000_000;
+
+/// Time as the kernel tells it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn wall(&self) -> i64 {
+        nanoseconds(ClockId::Realtime)
+    }
+
+    fn boottime(&self) -> u64 {
+        // Never negative: it counts from boot.
+        u64::try_from(nanoseconds(ClockId::Boottime)).unwrap_or(0)
+    }
+
+    fn yield_now(&self) {
+        std::thread::yield_now();
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+fn nanoseconds(clock: ClockId) -> i64 {
+    let now = clock_gettime(clock);
+    now.tv_sec.saturating_mul(NANOS).saturating_add(now.tv_nsec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    #[test]
+    fn wall_is_the_system_time_and_boottime_runs() {
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        let wall = u128::try_from(SystemClock.wall()).unwrap();
+        let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        assert!(before <= wall && wall <= after);
+        let start = SystemClock.boottime();
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(SystemClock.boottime() - start >= 5_000_000);
+        SystemClock.yield_now();
+    }
+}

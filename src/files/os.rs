@@ -1,0 +1,393 @@
+//! The real directory and its files. Everything is relative to one open directory descriptor, so that no name can lead
+//! out of it and a directory that is renamed stays the same store.
+
+use super::filesystem::{self, Filesystem};
+use super::names::{self, Name};
+use super::shared_map::Mapping;
+use super::shared_view::View;
+use super::storage::{Access, Directory, File, Identity, Lock, SharedPage};
+use super::{flock, storage};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, FallocateFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
+use std::any::Any;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A directory of a local filesystem. [`super::prepare::open_directory`] makes one from a path.
+#[derive(Debug)]
+pub struct RealDirectory {
+    descriptor: Arc<OwnedFd>,
+    path: PathBuf,
+    file_mode: Mode,
+    filesystem: Filesystem,
+}
+
+impl RealDirectory {
+    /// From an open descriptor; new files get `file_mode`, whatever the umask.
+    pub fn new(descriptor: OwnedFd, path: &Path, file_mode: u32, filesystem: Filesystem) -> RealDirectory {
+        let file_mode = Mode::from_raw_mode(file_mode & 0o777);
+        RealDirectory { descriptor: Arc::new(descriptor), path: path.to_owned(), file_mode, filesystem }
+    }
+
+    /// What kind of filesystem it lies on.
+    pub fn filesystem(&self) -> Filesystem {
+        self.filesystem
+    }
+
+    fn open_existing(&self, name: &str, access: OFlags) -> io::Result<RealFile> {
+        let descriptor = open_at(&self.descriptor, name, access, Mode::empty())?;
+        // A FIFO or a device in place of our file would make us wait, or worse.
+        let kind = FileType::from_raw_mode(fs::fstat(&descriptor)?.st_mode);
+        if kind != FileType::RegularFile {
+            return Err(io::Error::new(ErrorKind::InvalidInput, format!("it is no regular file ({kind:?})")));
+        }
+        Ok(self.file(name, descriptor))
+    }
+
+    fn create(&self, name: &str) -> io::Result<RealFile> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = self.file(name, open_at(&self.descriptor, name, flags, self.file_mode)?);
+        self.set_up(name, &file).inspect_err(|_| drop(self.remove(name)))?;
+        Ok(file)
+    }
+
+    fn set_up(&self, name: &str, file: &RealFile) -> io::Result<()> {
+        // The umask took bits away at the creation.
+        retry_on_intr(|| fs::fchmod(&file.file, self.file_mode))?;
+        match names::parse(name) {
+            Some(Name::Shared | Name::Log(_)) => filesystem::forbid_copy_on_write(self.filesystem, &file.file),
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&self, name: &str, descriptor: OwnedFd) -> RealFile {
+        RealFile { file: descriptor.into(), name: name.into(), directory: Arc::clone(&self.descriptor) }
+    }
+}
+
+impl Directory for RealDirectory {
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
+        let file = match access {
+            Access::Read => self.open_existing(name, OFlags::RDONLY),
+            Access::Write => self.open_existing(name, OFlags::RDWR),
+            Access::CreateNew => self.create(name),
+        };
+        file.map(|file| -> Arc<dyn File> { Arc::new(file) })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(retry_on_intr(|| fs::renameat(&self.descriptor, from, &self.descriptor, to))?)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(retry_on_intr(|| fs::unlinkat(&self.descriptor, name, AtFlags::empty()))?)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::Dir::read_from(&self.descriptor)? {
+            let entry = entry?;
+            // A name that is not UTF-8 can't be ours.
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
+            }
+        }
+        Ok(names)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(fs::fsync(&self.descriptor)?)
+    }
+
+    fn identity(&self, name: &str) -> io::Result<Identity> {
+        Ok(identity(&retry_on_intr(|| fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW))?))
+    }
+
+    fn map(&self, file: &Arc<dyn File>, writable: bool) -> io::Result<Arc<dyn SharedPage>> {
+        let any: &dyn Any = &**file;
+        let Some(real) = any.downcast_ref::<RealFile>() else {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "only a file of a real directory can be mapped"));
+        };
+        if !writable && self.filesystem == Filesystem::Overlay {
+            return Ok(Arc::new(View::new(Arc::clone(file))?));
+        }
+        if writable && filesystem::map_may_fail(self.filesystem, &real.file) {
+            return Err(io::Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{} was copied: on btrfs, remove it while no process has the store open, and open again",
+                    real.name
+                ),
+            ));
+        }
+        Ok(Arc::new(Mapping::new(&real.file, writable)?))
+    }
+
+    fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// A file of a [`RealDirectory`].
+#[derive(Debug)]
+pub struct RealFile {
+    file: std::fs::File,
+    name: Box<str>,
+    directory: Arc<OwnedFd>,
+}
+
+impl RealFile {
+    /// Its descriptor, and that of its directory, which can take its place in a forked child.
+    pub(super) fn descriptors(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
+        (self.file.as_fd(), self.directory.as_fd())
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match retry_on_intr(|| rustix::io::pread(&self.file, &mut buf[done..], advance(offset, done)))? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buf.len() {
+            match retry_on_intr(|| rustix::io::pwrite(&self.file, &buf[done..], advance(offset, done)))? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                n => done += n,
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        // Not even EINTR is retried: what a second call says of the first one's data is worth nothing.
+        Ok(fs::fdatasync(&self.file)?)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        // The system call itself: posix_fallocate of the C library writes zeros where the filesystem can't allocate.
+        match retry_on_intr(|| fs::fallocate(&self.file, FallocateFlags::empty(), 0, len)) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "this filesystem can't allocate the blocks of a file ahead (fallocate)",
+            )),
+            result => Ok(result?),
+        }
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        Ok(identity(&fs::fstat(&self.file)?))
+    }
+
+    fn try_lock(&self, lock: Lock) -> io::Result<bool> {
+        flock::try_lock(&self.file, lock)
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        flock::unlock(&self.file)
+    }
+}
+
+/// Opens without following a symbolic link, without waiting for the other end of a FIFO, closed on exec.
+fn open_at(directory: impl AsFd, name: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    if name.is_empty() || name == "." || name == ".." || name.contains('/') {
+        return Err(io::Error::new(ErrorKind::InvalidInput, format!("{name:?} is no name of a file")));
+    }
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    away_from_stdio(retry_on_intr(|| fs::openat(&directory, name, flags, mode))?)
+}
+
+/// A program that closed its standard streams would print into our file: numbers 0 to 2 are never used.
+pub(super) fn away_from_stdio(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    const FIRST: i32 = 3;
+    if std::os::fd::AsRawFd::as_raw_fd(&descriptor) >= FIRST {
+        return Ok(descriptor);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&descriptor, FIRST)?)
+}
+
+/// `offset + done`; past the end of what an offset can say, the system call refuses it.
+fn advance(offset: u64, done: usize) -> u64 {
+    u64::try_from(done).map_or(u64::MAX, |done| offset.saturating_add(done))
+}
+
+// The fields have other widths on other machines.
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+fn identity(stat: &Stat) -> storage::Identity {
+    let (device, inode) = (stat.st_dev as u64, stat.st_ino as u64);
+    Identity { device, inode, links: stat.st_nlink as u64, len: stat.st_size as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::prepare::open_directory;
+    use crate::files::quiet_thread::testing::{mount, with_mounts, without_stdio};
+    use std::os::unix::fs::symlink;
+
+    fn store() -> (tempfile::TempDir, RealDirectory) {
+        let path = tempfile::tempdir().unwrap();
+        let directory = open_directory(path.path(), 0o700, 0o600, false).unwrap();
+        (path, directory)
+    }
+
+    #[test]
+    fn reads_and_writes_go_where_they_should() {
+        let (_path, directory) = store();
+        let file = directory.open("table-1", Access::CreateNew).unwrap();
+        file.write_at(b"world", 6).unwrap();
+        file.write_at(b"hello ", 0).unwrap();
+        file.sync_data().unwrap();
+        let mut buf = [0xff; 16];
+        assert_eq!(file.read_at(&mut buf, 0).unwrap(), 11);
+        assert_eq!(&buf[..12], b"hello world\xff");
+        assert_eq!(file.read_at(&mut buf[..3], 2).unwrap(), 3);
+        assert_eq!(&buf[..3], b"llo");
+        assert_eq!(file.read_at(&mut buf, 11).unwrap(), 0);
+        assert!(file.write_at(b"x", u64::MAX).is_err());
+        let reader = directory.open("table-1", Access::Read).unwrap();
+        assert!(reader.write_at(b"x", 0).is_err());
+    }
+
+    #[test]
+    fn what_exists_decides_how_it_opens() {
+        let (_path, directory) = store();
+        let kind = |name: &str, access| directory.open(name, access).unwrap_err().kind();
+        assert_eq!(kind("log-1", Access::Read), ErrorKind::NotFound);
+        assert_eq!(kind("log-1", Access::Write), ErrorKind::NotFound);
+        directory.open("log-1", Access::CreateNew).unwrap();
+        assert_eq!(kind("log-1", Access::CreateNew), ErrorKind::AlreadyExists);
+        for name in ["", ".", "..", "../x", "a/b", "/etc/passwd"] {
+            assert_eq!(kind(name, Access::Read), ErrorKind::InvalidInput, "{name:?}");
+            assert_eq!(kind(name, Access::CreateNew), ErrorKind::InvalidInput, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn only_regular_files_open_and_no_link_is_followed() {
+        let (path, directory) = store();
+        let at = |name: &str| path.path().join(name);
+        std::fs::create_dir(at("log-1")).unwrap();
+        std::fs::write(at("target"), "x").unwrap();
+        symlink("target", at("log-2")).unwrap();
+        symlink("new", at("log-3")).unwrap();
+        fs::mknodat(fs::CWD, at("log-4"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let error = |name: &str, access| directory.open(name, access).unwrap_err();
+        assert_eq!(error("log-1", Access::Read).kind(), ErrorKind::InvalidInput);
+        assert_eq!(error("log-2", Access::Read).raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        assert_eq!(error("log-2", Access::Write).raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        assert_eq!(error("log-3", Access::CreateNew).kind(), ErrorKind::AlreadyExists);
+        assert!(!at("new").exists());
+        assert_eq!(error("log-4", Access::Read).kind(), ErrorKind::InvalidInput);
+        assert_eq!(error("log-4", Access::Write).kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn identity_follows_inode_links_and_size() {
+        let (_path, directory) = store();
+        let file = directory.open("LOCK", Access::CreateNew).unwrap();
+        let first = file.identity().unwrap();
+        assert_eq!(first, directory.identity("LOCK").unwrap());
+        assert_eq!((first.links, first.len), (1, 0));
+        file.write_at(b"abc", 0).unwrap();
+        directory.open("other", Access::CreateNew).unwrap();
+        directory.rename("other", "LOCK").unwrap();
+        let replaced = file.identity().unwrap();
+        assert_eq!((replaced.inode, replaced.links, replaced.len), (first.inode, 0, 3));
+        assert_ne!(directory.identity("LOCK").unwrap().inode, first.inode);
+        directory.remove("LOCK").unwrap();
+        assert_eq!(directory.identity("LOCK").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn names_are_all_there_each_time() {
+        let (path, directory) = store();
+        for n in 0..100 {
+            directory.open(&names::table(n), Access::CreateNew).unwrap();
+        }
+        std::fs::write(path.path().join(std::ffi::OsStr::new("caf\u{e9}")), "").unwrap();
+        let bad: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"log-\xff");
+        std::fs::write(path.path().join(bad), "").unwrap();
+        for _ in 0..2 {
+            let found: std::collections::BTreeSet<String> = directory.names().unwrap().into_iter().collect();
+            assert_eq!(found.len(), 101);
+            assert!(found.contains("table-0") && found.contains("table-99") && found.contains("caf\u{e9}"));
+        }
+        directory.sync().unwrap();
+    }
+
+    #[test]
+    fn allocation_grows_and_never_shrinks() {
+        let (path, directory) = store();
+        let file = directory.open("log-1", Access::CreateNew).unwrap();
+        file.write_at(b"kept", 0).unwrap();
+        file.allocate(0).unwrap();
+        file.allocate(1 << 20).unwrap();
+        file.allocate(4096).unwrap();
+        assert_eq!(file.identity().unwrap().len, 1 << 20);
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(path.path().join("log-1")).unwrap());
+        assert!(blocks * 512 >= 1 << 20, "{blocks} blocks");
+        let mut buf = [1; 8];
+        assert_eq!(file.read_at(&mut buf, 0).unwrap(), 8);
+        assert_eq!(&buf, b"kept\0\0\0\0");
+    }
+
+    #[test]
+    fn a_full_filesystem_says_so_and_recovers() {
+        let path = tempfile::tempdir().unwrap();
+        with_mounts(|| {
+            mount(&["-t", "tmpfs", "-o", "size=1m", "dirkv-test", path.path().to_str().unwrap()]);
+            let directory = open_directory(path.path(), 0o700, 0o600, false).unwrap();
+            let small = directory.open("log-1", Access::CreateNew).unwrap();
+            small.allocate(512 << 10).unwrap();
+            let large = directory.open("log-2", Access::CreateNew).unwrap();
+            assert_eq!(large.allocate(2 << 20).unwrap_err().kind(), ErrorKind::StorageFull);
+            assert_eq!(large.write_at(&vec![1; 2 << 20], 0).unwrap_err().kind(), ErrorKind::StorageFull);
+            small.write_at(&vec![2; 512 << 10], 0).unwrap();
+            drop(large);
+            directory.remove("log-2").unwrap();
+            directory.open("log-3", Access::CreateNew).unwrap().allocate(256 << 10).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_filesystem_that_cannot_allocate_says_so() {
+        let path = tempfile::tempdir().unwrap();
+        with_mounts(|| {
+            mount(&["-t", "ramfs", "dirkv-test", path.path().to_str().unwrap()]);
+            let directory = open_directory(path.path(), 0o700, 0o600, false).unwrap();
+            let file = directory.open("log-1", Access::CreateNew).unwrap();
+            let error = file.allocate(4096).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains("allocate"), "{error}");
+            assert_eq!(file.identity().unwrap().len, 0, "no zeros written instead");
+        });
+    }
+
+    #[test]
+    fn descriptors_close_on_exec_and_stay_away_from_the_standard_streams() {
+        let path = tempfile::tempdir().unwrap();
+        without_stdio(|| {
+            let directory = open_directory(path.path(), 0o700, 0o600, false).unwrap();
+            directory.open("LOCK", Access::CreateNew).unwrap();
+            let file = directory.open_existing("LOCK", OFlags::RDWR).unwrap();
+            for descriptor in [file.descriptors().0, file.descriptors().1] {
+                assert!(rustix::io::fcntl_getfd(descriptor).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+                assert!(std::os::fd::AsRawFd::as_raw_fd(&descriptor) > 2);
+            }
+        });
+    }
+}

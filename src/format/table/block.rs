@@ -1,0 +1,408 @@
+//! A data block: versions in the order of their keys, searched by bisection without decoding it. At most 8 KiB, or one
+//! entry.
+//!
+//! ```text
+//! 0  u32 CRC32C of the rest, seeded with the table's number and the block's offset
+//! 4  u16 number of entries, at least 1
+//! 6  u16 length of the prefix
+//! 8  the prefix: what all keys begin with
+//!    for each entry: the first 4 bytes of the rest of its key, zeros where it is shorter
+//!    for each entry: u16 where it begins, counted from the block's begin
+//!    entries; each ends where the next begins
+//!
+//! entry:
+//!  0  u64 revision
+//!  8  u64 tag (0 of a tombstone)
+//! 16  u16 length of the rest of the key
+//! 18  u8  kind: 0 tombstone, 1 value inline, 2 value in an extent; u8 zero
+//! 20  the rest of the key
+//!     inline: the value; extent: u64 offset, u32 length, u32 CRC32C of the value
+//! ```
+
+use super::{Extent, first, is_sealed, seal, shared_len, u16_at, u32_at, u64_at};
+use crate::format::position::Position;
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// The size up to which a block is filled.
+pub const TARGET: usize = 8 << 10;
+const HEADER: usize = 8;
+const HEAD: usize = 4;
+const SLOT: usize = 2;
+const ENTRY: usize = 20;
+const EXTENT: usize = 16;
+
+const TOMBSTONE: u8 = 0;
+const INLINE: u8 = 1;
+const OUTSIDE: u8 = 2;
+
+/// What an entry says of its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content<'a> {
+    /// It was deleted.
+    Tombstone,
+    /// Tag and value.
+    Inline(u64, &'a [u8]),
+    /// Tag and the value's place in the table's file.
+    Extent(u64, Extent),
+}
+
+/// An entry of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry<'a> {
+    /// What follows the block's prefix in its key.
+    pub suffix: &'a [u8],
+    /// The version's revision.
+    pub revision: Position,
+    /// What it says.
+    pub content: Content<'a>,
+}
+
+/// A block that was read and found to be well-formed; shared by all who hold a clone. It is one piece of memory, and the
+/// heads lie together, so that a search touches few cache lines.
+#[derive(Clone, Debug)]
+pub struct Block {
+    bytes: Arc<[u8]>,
+}
+
+/// The first bytes of the rest of a key, such that they compare as the keys do, unless they are equal.
+fn head_of(suffix: &[u8]) -> [u8; HEAD] {
+    std::array::from_fn(|i| suffix.get(i).copied().unwrap_or(0))
+}
+
+impl Block {
+    /// The block at `offset` of table `number`; its extents lie before it. The error names what is wrong.
+    pub fn decode(bytes: Arc<[u8]>, number: u64, offset: u64) -> Result<Block, &'static str> {
+        if !is_sealed(&bytes, number, offset) {
+            return Err("the checksum of a block doesn't match");
+        }
+        if bytes.len() < HEADER {
+            return Err("a block is shorter than its header");
+        }
+        let block = Block { bytes };
+        let entries_at = block.heads_at() + block.len() * (HEAD + SLOT);
+        if block.len() == 0 || entries_at > block.bytes.len() {
+            return Err("a block is shorter than its parts");
+        }
+        if block.slot(0) != entries_at {
+            return Err("the first entry of a block lies where it can't");
+        }
+        for i in 0..block.len() {
+            block.check(i, offset)?;
+        }
+        Ok(block)
+    }
+
+    fn check(&self, i: usize, offset: u64) -> Result<(), &'static str> {
+        let (at, end) = (self.slot(i), self.end(i));
+        if at + ENTRY > end || end > self.bytes.len() {
+            return Err("an entry of a block lies where it can't");
+        }
+        let room = (end - at - ENTRY).checked_sub(usize::from(u16_at(&self.bytes, at + 16)));
+        let room = room.ok_or("a key is longer than its entry")?;
+        match self.bytes[at + 18] {
+            TOMBSTONE if room == 0 && u64_at(&self.bytes, at + 8) == 0 => {}
+            INLINE => {}
+            OUTSIDE if room == EXTENT => {
+                let (from, len) = (u64_at(&self.bytes, end - EXTENT), u32_at(&self.bytes, end - EXTENT + 8));
+                if from.checked_add(u64::from(len)).is_none_or(|to| to > offset) {
+                    return Err("an extent lies where it can't");
+                }
+            }
+            _ => return Err("an entry of a block is malformed"),
+        }
+        if self.bytes[at + 19] != 0 {
+            return Err("a reserved byte of an entry isn't zero");
+        }
+        if self.head(i) != u32::from_be_bytes(head_of(self.suffix(i))) {
+            return Err("the head of a key isn't that of the key");
+        }
+        if i > 0 && self.suffix(i - 1) >= self.suffix(i) {
+            return Err("the keys of a block are not in order");
+        }
+        Ok(())
+    }
+
+    /// Where the heads begin, which is where the prefix ends.
+    fn heads_at(&self) -> usize {
+        HEADER + usize::from(u16_at(&self.bytes, 6))
+    }
+
+    fn head(&self, i: usize) -> u32 {
+        u32_at(&self.bytes, self.heads_at() + i * HEAD).swap_bytes()
+    }
+
+    fn slot(&self, i: usize) -> usize {
+        usize::from(u16_at(&self.bytes, self.heads_at() + self.len() * HEAD + i * SLOT))
+    }
+
+    fn end(&self, i: usize) -> usize {
+        if i + 1 < self.len() { self.slot(i + 1) } else { self.bytes.len() }
+    }
+
+    /// How many entries there are: at least one.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        usize::from(u16_at(&self.bytes, 4))
+    }
+
+    /// How many bytes the block has.
+    pub fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What all keys begin with.
+    pub fn prefix(&self) -> &[u8] {
+        &self.bytes[HEADER..self.heads_at()]
+    }
+
+    /// What follows the prefix in the key of entry `i`.
+    pub fn suffix(&self, i: usize) -> &[u8] {
+        let at = self.slot(i);
+        &self.bytes[at + ENTRY..at + ENTRY + usize::from(u16_at(&self.bytes, at + 16))]
+    }
+
+    /// Compares the key of entry `i` with `key`.
+    pub fn compare(&self, i: usize, key: &[u8]) -> Ordering {
+        let prefix = self.prefix();
+        match key.get(..prefix.len()) {
+            Some(start) if start == prefix => self.suffix(i).cmp(&key[prefix.len()..]),
+            _ => prefix.cmp(key),
+        }
+    }
+
+    /// The entry of the key.
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
+        let suffix = key.strip_prefix(self.prefix())?;
+        let i = self.bisect(suffix);
+        (i < self.len() && self.suffix(i) == suffix).then_some(i)
+    }
+
+    /// The number of the first entry at or after the key; [`Block::len`] if all are before it.
+    pub fn lower_bound(&self, key: &[u8]) -> usize {
+        match key.strip_prefix(self.prefix()) {
+            Some(suffix) => self.bisect(suffix),
+            None if key < self.prefix() => 0,
+            None => self.len(),
+        }
+    }
+
+    fn bisect(&self, suffix: &[u8]) -> usize {
+        let head = u32::from_be_bytes(head_of(suffix));
+        first(self.len(), |i| match self.head(i).cmp(&head) {
+            Ordering::Equal => self.suffix(i) < suffix,
+            unequal => unequal == Ordering::Less,
+        })
+    }
+
+    /// Entry `i`.
+    pub fn entry(&self, i: usize) -> Entry<'_> {
+        let (at, end) = (self.slot(i), self.end(i));
+        let suffix = self.suffix(i);
+        let rest = &self.bytes[at + ENTRY + suffix.len()..end];
+        let tag = u64_at(&self.bytes, at + 8);
+        let content = match self.bytes[at + 18] {
+            TOMBSTONE => Content::Tombstone,
+            INLINE => Content::Inline(tag, rest),
+            _ => Content::Extent(tag, Extent { offset: u64_at(rest, 0), len: u32_at(rest, 8), crc: u32_at(rest, 12) }),
+        };
+        Entry { suffix, revision: u64_at(&self.bytes, at), content }
+    }
+}
+
+/// Builds a block.
+#[derive(Debug, Default)]
+pub struct BlockWriter {
+    /// For each entry its fixed part (whose length of the key is filled in at the end), and where its key and value end.
+    entries: Vec<([u8; ENTRY], usize, usize)>,
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    shared: usize,
+}
+
+impl BlockWriter {
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn first_key(&self) -> &[u8] {
+        self.entries.first().map_or(&[], |(_, end, _)| &self.keys[..*end])
+    }
+
+    fn shared_with(&self, key: &[u8]) -> usize {
+        if self.is_empty() { key.len() } else { shared_len(&self.first_key()[..self.shared], key) }
+    }
+
+    /// Whether the block has room for one more entry; an empty one always has.
+    pub fn has_room(&self, key: &[u8], content: &Content<'_>) -> bool {
+        let value = match content {
+            Content::Tombstone => 0,
+            Content::Inline(_, value) => value.len(),
+            Content::Extent(..) => EXTENT,
+        };
+        let (count, shared) = (self.entries.len() + 1, self.shared_with(key));
+        let keys = self.keys.len() + key.len() - shared * count;
+        self.is_empty() || HEADER + shared + count * (HEAD + SLOT + ENTRY) + keys + self.values.len() + value <= TARGET
+    }
+
+    /// Adds an entry; its key is greater than the last one, at most [`super::super::frame::MAX_KEY`] bytes, and an inline
+    /// value is at most 4096 bytes.
+    pub fn push(&mut self, key: &[u8], revision: Position, content: &Content<'_>) {
+        self.shared = self.shared_with(key);
+        let (kind, tag) = match *content {
+            Content::Tombstone => (TOMBSTONE, 0),
+            Content::Inline(tag, value) => {
+                self.values.extend_from_slice(value);
+                (INLINE, tag)
+            }
+            Content::Extent(tag, extent) => {
+                self.values.extend_from_slice(&extent.offset.to_le_bytes());
+                self.values.extend_from_slice(&extent.len.to_le_bytes());
+                self.values.extend_from_slice(&extent.crc.to_le_bytes());
+                (OUTSIDE, tag)
+            }
+        };
+        self.keys.extend_from_slice(key);
+        let mut fixed = [0; ENTRY];
+        fixed[0..8].copy_from_slice(&revision.to_le_bytes());
+        fixed[8..16].copy_from_slice(&tag.to_le_bytes());
+        fixed[18] = kind;
+        self.entries.push((fixed, self.keys.len(), self.values.len()));
+    }
+
+    /// Appends the block, which lies at `offset` of table `number`, to `out`, and begins the next one.
+    pub fn finish(&mut self, number: u64, offset: u64, out: &mut Vec<u8>) {
+        let (at, shared) = (out.len(), self.shared);
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&small(self.entries.len()));
+        out.extend_from_slice(&small(shared));
+        out.extend_from_slice(&self.first_key()[..shared]);
+        let (mut key_at, mut value_at) = (0, 0);
+        for (_, key_end, _) in &self.entries {
+            out.extend_from_slice(&head_of(&self.keys[key_at + shared..*key_end]));
+            key_at = *key_end;
+        }
+        key_at = 0;
+        let slots_at = out.len();
+        out.resize(slots_at + self.entries.len() * SLOT, 0);
+        for (i, (mut fixed, key_end, value_end)) in self.entries.drain(..).enumerate() {
+            let begins = small(out.len() - at);
+            out[slots_at + i * SLOT..slots_at + (i + 1) * SLOT].copy_from_slice(&begins);
+            let suffix = &self.keys[key_at + shared..key_end];
+            fixed[16..18].copy_from_slice(&small(suffix.len()));
+            out.extend_from_slice(&fixed);
+            out.extend_from_slice(suffix);
+            out.extend_from_slice(&self.values[value_at..value_end]);
+            (key_at, value_at) = (key_end, value_end);
+        }
+        seal(out, at, number, offset);
+        self.keys.clear();
+        self.values.clear();
+        self.shared = 0;
+    }
+}
+
+fn small(n: usize) -> [u8; 2] {
+    u16::try_from(n).expect("a block is at most 8 KiB, or one key of 16 KiB and one value of 4 KiB").to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXTENT_OF_TEST: Extent = Extent { offset: 5, len: 6000, crc: 9 };
+    const SAMPLE: [(&[u8], u64, Content<'_>); 4] = [
+        (b"b\x01a", 10, Content::Inline(1, b"one")),
+        (b"b\x01aa", 11, Content::Tombstone),
+        (b"b\x01b", 12, Content::Inline(0, b"")),
+        (b"b\x01c", 13, Content::Extent(7, EXTENT_OF_TEST)),
+    ];
+
+    fn sample() -> Vec<u8> {
+        let (mut writer, mut out) = (BlockWriter::default(), vec![1, 2]);
+        for (key, revision, content) in &SAMPLE {
+            assert!(writer.has_room(key, content));
+            writer.push(key, *revision, content);
+        }
+        writer.finish(4, 7000, &mut out);
+        assert!(writer.is_empty());
+        out.split_off(2)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Block, &'static str> {
+        Block::decode(bytes.into(), 4, 7000)
+    }
+
+    #[test]
+    fn what_is_written_is_found() {
+        let block = decode(&sample()).unwrap();
+        assert_eq!((block.len(), block.prefix()), (4, &b"b\x01"[..]));
+        for (i, (key, revision, content)) in SAMPLE.iter().enumerate() {
+            assert_eq!(block.find(key), Some(i));
+            assert_eq!(block.entry(i), Entry { suffix: &key[2..], revision: *revision, content: *content });
+            assert_eq!(block.compare(i, key), Ordering::Equal);
+        }
+        for absent in [&b""[..], b"b", b"b\x01", b"b\x01ab", b"b\x01d", b"c", b"a"] {
+            assert_eq!(block.find(absent), None);
+            let bound = SAMPLE.iter().take_while(|(key, ..)| *key < absent).count();
+            assert_eq!(block.lower_bound(absent), bound, "{absent:?}");
+            assert_eq!(block.compare(0, absent), SAMPLE[0].0.cmp(absent), "{absent:?}");
+        }
+    }
+
+    #[test]
+    fn another_place_and_an_extent_beyond_the_block_are_found() {
+        assert!(Block::decode(sample().into(), 4, 7001).is_err());
+        assert!(Block::decode(sample().into(), 5, 7000).is_err());
+        let mut out = Vec::new();
+        let mut writer = BlockWriter::default();
+        writer.push(b"k", 1, &Content::Extent(0, EXTENT_OF_TEST));
+        writer.finish(4, 6004, &mut out);
+        assert_eq!(Block::decode(out.into(), 4, 6004).unwrap_err(), "an extent lies where it can't");
+    }
+
+    #[test]
+    fn a_block_stays_below_its_target_when_the_prefix_shrinks() {
+        let mut writer = BlockWriter::default();
+        let mut key = vec![b'a'; 1000];
+        let content = Content::Tombstone;
+        while writer.has_room(&key, &content) {
+            writer.push(&key, 1, &content);
+            let last = key.len() - 1;
+            if key[last] == u8::MAX { key.push(0) } else { key[last] += 1 }
+        }
+        assert!(writer.entries.len() > 150, "{}", writer.entries.len());
+        assert!(!writer.has_room(b"b", &content));
+        let mut out = Vec::new();
+        writer.finish(1, 0, &mut out);
+        assert!(out.len() <= TARGET && out.len() > TARGET - 100, "{}", out.len());
+        let (key, value) = (vec![7; crate::format::frame::MAX_KEY], vec![8; 4096]);
+        assert!(writer.has_room(&key, &Content::Inline(1, &value)));
+        writer.push(&key, 1, &Content::Inline(1, &value));
+        writer.finish(1, 0, &mut out);
+    }
+
+    #[test]
+    fn hostile_bytes_with_a_right_checksum_never_panic() {
+        let good = sample();
+        for at in 4..good.len() {
+            for value in [0, 1, 2, 3, 127, 128, 255] {
+                let mut bad = good.clone();
+                bad[at] = value;
+                seal(&mut bad, 0, 4, 7000);
+                if let Ok(block) = decode(&bad) {
+                    let _ = (block.find(b"b\x01b"), block.lower_bound(b"b\x01b"));
+                    (0..block.len()).for_each(|i| assert!(block.entry(i).suffix.len() < bad.len()));
+                }
+            }
+        }
+        for len in 0..good.len() {
+            let mut short = good[..len].to_vec();
+            if len >= 4 {
+                seal(&mut short, 0, 4, 7000);
+            }
+            let _ = decode(&short);
+        }
+    }
+}
