@@ -50,7 +50,7 @@
  * linearizable across threads and processes: once its call has returned, every later read anywhere sees it.
  *
  * Callbacks (clock, logger) are called only by threads that made a call, while they are in it. A callback must not call dirkv
- * (such a call is DIRKV_BAD_PARAMETER), throw, exit its thread, or longjmp.
+ * (on a handle, or to open one, that is DIRKV_BAD_PARAMETER), throw, end its thread, or longjmp.
  *
  * fork(). A child must not use its parent's handles: such a call is DIRKV_FORKED and harms nobody. It may open its own.
  * The library stays mapped once loaded (dlclose does not unload it): it has threads and fork handlers.
@@ -471,9 +471,10 @@ void dirkv_params_free(dirkv_params *params);
  * `params`  read, not kept: it may be freed or used again at once
  * `out`     the handle, for dirkv_close
  *
- * Recovers the store if nobody else has it open. DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store,
- * a newer format, another `sync` mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged;
- * DIRKV_READ_ONLY: the directory can't be written and `read_only` is not on. Blocks on the disk.
+ * Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is no
+ * directory, another `sync` mode than the store's; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store,
+ * or a newer format; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the directory can't be
+ * written and `read_only` is not on.
  */
 dirkv_status dirkv_open(const dirkv_params *params,
                         dirkv_backend **out,

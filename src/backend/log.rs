@@ -98,7 +98,9 @@ impl fmt::Debug for Log {
 mod tests {
     use super::*;
 
-    fn collector() -> (Logger, Arc<Mutex<Vec<(Level, String)>>>) {
+    type Seen = Arc<Mutex<Vec<(Level, String)>>>;
+
+    fn collector() -> (Logger, Seen) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let into = seen.clone();
         (Arc::new(move |level, text: &str| into.lock().push((level, text.to_owned()))), seen)

@@ -121,13 +121,17 @@ impl Backend {
     }
 
     /// Closes the handle: whoever waits for a lease gets `CLOSED`, and so does every later call. Locks that are held stay
-    /// until they are released or expire. Again, or in a forked child: does nothing more.
+    /// until they are released or expire. Again, or in a forked child: does nothing. It does
+    /// not wait for other calls in progress.
     pub fn close(&self) {
-        if self.closed.swap(true, Ordering::SeqCst) || self.process.is_forked() {
+        if self.process.is_forked() || self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
         self.log.deliver();
-        self.engine.wake_leases();
+        if !self.read_only {
+            // Who waits for a lease looks at `closed` once it is awake. (A read-only handle has no waiters, and may wake nobody.)
+            self.engine.wake_leases();
+        }
         self.engine.close();
     }
 

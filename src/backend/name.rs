@@ -27,7 +27,10 @@ pub const LOCKS_END: &[u8] = b".locks\x02";
 
 /// A key of the engine, or the prefix of one, built on the stack where it is of usual length.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Key(SmallVec<[u8; 128]>);
+pub struct Key(SmallVec<[u8; INLINE]>);
+
+/// Up to this length a key is built on the stack.
+const INLINE: usize = 128;
 
 impl std::ops::Deref for Key {
     type Target = [u8];
@@ -37,9 +40,58 @@ impl std::ops::Deref for Key {
 }
 
 impl Key {
+    /// No key yet: for [`Key::set`].
+    pub fn unset() -> Key {
+        Key(SmallVec::new())
+    }
+
     /// The key `key` of the bucket `bucket`.
     pub fn new(bucket: &[u8], key: &[u8]) -> Result<Key> {
-        Key::bucket(bucket)?.child(&Label::plain("key"), key)
+        let mut made = Key::unset();
+        made.set(bucket, key)?;
+        Ok(made)
+    }
+
+    /// Makes this one the key `key` of the bucket `bucket`. (In place, as moving it costs a read more than making it.)
+    #[inline]
+    pub fn set(&mut self, bucket: &[u8], key: &[u8]) -> Result<()> {
+        if !self.set_plain(bucket, key) {
+            *self = Key::bucket(bucket)?.child(&Label::plain("key"), key)?;
+        }
+        Ok(())
+    }
+
+    /// The same for nearly all names, in one pass: short, printable ASCII, and no first dot that asks for a closer look.
+    /// False says nothing about the name.
+    #[inline]
+    fn set_plain(&mut self, bucket: &[u8], key: &[u8]) -> bool {
+        self.0.clear();
+        if bucket.len() + key.len() >= INLINE || matches!(key.first(), None | Some(b'.')) {
+            return false;
+        }
+        self.0.extend_from_slice(bucket);
+        let (mut before, mut depth) = (b'/', 1);
+        for byte in &mut self.0 {
+            match *byte {
+                b'/' if before != b'/' => {
+                    *byte = SEPARATOR;
+                    depth += 1;
+                    before = b'/';
+                    continue;
+                }
+                b'.' if before == b'/' => return false,
+                b if is_plain(b) => before = b,
+                _ => return false,
+            }
+        }
+        if !bucket.is_empty() {
+            if before == b'/' || depth > MAX_DEPTH {
+                return false;
+            }
+            self.0.push(SEPARATOR);
+        }
+        self.0.extend_from_slice(key);
+        key.iter().fold(true, |all, b| all & is_plain(*b))
     }
 
     /// The prefix of the bucket `bucket`; empty for the root.
@@ -211,6 +263,12 @@ fn count(prefix: &[u8]) -> usize {
     prefix.iter().filter(|b| **b == SEPARATOR).count()
 }
 
+/// Printable ASCII that ends no component.
+#[inline]
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) && byte != b'/'
+}
+
 fn component(label: &Label, bytes: &[u8], is_root: bool) -> Result<()> {
     name(label, bytes, MAX_COMPONENT)?;
     if is_root && bytes[0] == b'.' {
@@ -220,9 +278,7 @@ fn component(label: &Label, bytes: &[u8], is_root: bool) -> Result<()> {
 }
 
 fn name(label: &Label, bytes: &[u8], max: usize) -> Result<()> {
-    // Nearly all names: printable ASCII, and no first dot that asks for a closer look.
-    let plain = |b: &u8| (0x20..0x7f).contains(b) && *b != b'/';
-    if !bytes.is_empty() && bytes.len() <= max && bytes[0] != b'.' && bytes.iter().all(plain) {
+    if !bytes.is_empty() && bytes.len() <= max && bytes[0] != b'.' && bytes.iter().all(|b| is_plain(*b)) {
         return Ok(());
     }
     inspect(label, bytes, max)

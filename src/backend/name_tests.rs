@@ -109,7 +109,7 @@ fn order_is_by_component_and_a_key_comes_before_the_bucket_of_its_name() {
     let names =
         [("", "a"), ("a", "z"), ("a/b", "z"), ("a", "b"), ("a!", "a"), ("", "a!"), ("a/b", "a"), ("b", "\u{e9}")];
     let mut keys: Vec<Key> = names.iter().map(|(b, k)| Key::new(b.as_bytes(), k.as_bytes()).unwrap()).collect();
-    keys.sort_by(|a, b| (**a).cmp(&**b));
+    keys.sort_by_key(|key| key.to_vec());
     let sorted: Vec<String> = keys.iter().map(|k| decode(k).unwrap()).collect();
     assert_eq!(sorted, ["a", "a/b", "a/b/a", "a/b/z", "a/z", "a!", "a!/a", "b/é"]);
 }
@@ -133,4 +133,44 @@ fn after_stands_where_the_next_page_begins() {
     root.after_name(b".locks").unwrap();
     assert!(refusal(root.after_path(b".locks/t")).contains("reserved"));
     prefix.after_path(b".locks/t").unwrap();
+}
+
+fn careful(bucket: &[u8], key: &[u8]) -> Option<Key> {
+    Key::bucket(bucket).ok()?.child(&Label::plain("key"), key).ok()
+}
+
+#[test]
+fn the_quick_way_says_what_the_careful_one_says() {
+    let mut random = 1_u64;
+    let mut next = |n: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % n
+    };
+    let mut quick = 0;
+    let pick = |next: &mut dyn FnMut(usize) -> usize| {
+        let all = 15 - next(2) * 5;
+        next(all)
+    };
+    for _ in 0..50_000 {
+        let mut name = |longest: usize| -> Vec<u8> {
+            let len = next(longest);
+            (0..len).map(|_| b"aaaaaabz/. ~\x7f\x1f\xc3"[pick(&mut next)]).collect()
+        };
+        let (bucket, key) = (name(10), name(6));
+        let mut found = Key::unset();
+        if found.set_plain(&bucket, &key) {
+            assert_eq!(careful(&bucket, &key), Some(found), "{bucket:?} {key:?}");
+            quick += 1;
+        }
+    }
+    assert!(quick > 1_000, "{quick}");
+    for depth in 30..40 {
+        let path = vec!["a"; depth].join("/");
+        assert_eq!(Key::new(path.as_bytes(), b"k").ok(), careful(path.as_bytes(), b"k"), "{depth}");
+    }
+    for len in 120..135 {
+        let key = vec![b'k'; len];
+        assert_eq!(Key::unset().set_plain(b"", &key), len < INLINE);
+        assert_eq!(Key::new(b"b", &key).ok(), careful(b"b", &key));
+    }
 }

@@ -1,21 +1,4 @@
 //! The parameters of `open`: a bag of names and values, each value given as text.
-//!
-//! | name | value | default | range |
-//! |---|---|---|---|
-//! | `path` | the store's directory | - | not empty |
-//! | `data_dir` | the same, used when `path` is absent | - | not empty |
-//! | `sync` | `full`: durable before a call returns; `os`: left to the kernel, survives the process, not the power | that of the store; `full` for a new one | |
-//! | `lock_timeout` | how long a writer waits for another that holds the store's lock | `10s` | 0 to 24h |
-//! | `background` | `on`: a thread of the handle compacts; `off`: only `compact` and writers do | `on` | |
-//! | `read_only` | `true`, `false` | `false` | |
-//! | `dir_mode` | mode of a directory that is created, octal | `0700` | includes 0700, at most 0777 |
-//! | `file_mode` | mode of the files, octal | `0600` | includes 0600, at most 0666 |
-//! | `segment_size` | size of a log segment of a new store | `8MiB` | 64KiB to 1GiB |
-//! | `memory_limit` | what the handle's index and cache may take, about | `32MiB` | 1MiB to 64GiB |
-//! | `max_lock_ttl` | the longest time to live of a lock | `60s` | 1ms to 8760h |
-//!
-//! A duration is an integer with `ns`, `us`, `ms`, `s`, `m` or `h`; a size one with `B`, `KiB`, `MiB` or `GiB`; nothing
-//! stands between number and unit, and `0` needs none. Of a name that is set twice the later value counts.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -38,7 +21,24 @@ const LOCK_TTLS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration:
 const DIR_MODES: Modes = Modes { least: 0o700, most: 0o777 };
 const FILE_MODES: Modes = Modes { least: 0o600, most: 0o666 };
 
-/// How a store is opened; the module's table lists what can be set.
+/// How a store is opened: what [`Params::set`] takes, each value as text.
+///
+/// | name | value | default | range |
+/// |---|---|---|---|
+/// | `path` | the store's directory | - | not empty |
+/// | `data_dir` | the same, used when `path` is absent | - | not empty |
+/// | `sync` | `full`: durable before a call returns; `os`: left to the kernel, survives the process, not the power | that of the store; `full` for a new one | |
+/// | `lock_timeout` | how long a writer waits for another that holds the store's lock | `10s` | 0 to 24h |
+/// | `background` | `on`: a thread of the handle compacts; `off`: only `compact` and writers do | `on` | |
+/// | `read_only` | `true`, `false` | `false` | |
+/// | `dir_mode` | mode of a directory that is created, octal | `0700` | includes 0700, at most 0777 |
+/// | `file_mode` | mode of the files, octal | `0600` | includes 0600, at most 0666 |
+/// | `segment_size` | size of a log segment of a new store | `8MiB` | 64KiB to 1GiB |
+/// | `memory_limit` | what the handle keeps of tables in memory (beside the index of the newest segments) | `32MiB` | 1MiB to 64GiB |
+/// | `max_lock_ttl` | the longest time to live of a lock | `60s` | 1ms to 8760h |
+///
+/// A duration is an integer with `ns`, `us`, `ms`, `s`, `m` or `h`; a size one with `B`, `KiB`, `MiB` or `GiB`; nothing
+/// stands between number and unit, and `0` needs none. Of a name that is set twice the later value counts.
 #[derive(Clone)]
 pub struct Params {
     path: Option<PathBuf>,

@@ -31,8 +31,9 @@ impl Backend {
     /// Whether an unexpired value is there.
     pub fn exists(&self, bucket: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<bool> {
         self.enter()?;
-        let key = Key::new(bucket.as_ref(), key.as_ref())?;
-        Ok(self.read(&self.engine.snapshot()?, &key, |_| Ok(()))?.is_some())
+        let mut full = Key::unset();
+        full.set(bucket.as_ref(), key.as_ref())?;
+        Ok(self.read(&self.engine.snapshot()?, &full, |_| Ok(()))?.is_some())
     }
 
     /// The value.
@@ -40,10 +41,11 @@ impl Backend {
     /// `NOT_FOUND` if no unexpired one is there; `BAD_PARAMETER` if the name is only a bucket.
     pub fn get(&self, bucket: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Vec<u8>> {
         self.enter()?;
-        let key = Key::new(bucket.as_ref(), key.as_ref())?;
+        let mut full = Key::unset();
+        full.set(bucket.as_ref(), key.as_ref())?;
         let view = self.engine.snapshot()?;
-        let value = self.read(&view, &key, |item| Ok(item.bytes()?.into_owned()))?;
-        value.map_or_else(|| Err(self.absent_value(&view, &key)), Ok)
+        let value = self.read(&view, &full, |item| Ok(item.bytes()?.into_owned()))?;
+        value.map_or_else(|| Err(self.absent_value(&view, &full)), Ok)
     }
 
     /// The value, into the start of `out` if it fits.
@@ -51,15 +53,16 @@ impl Backend {
     /// `NOT_FOUND` if no unexpired one is there; `BAD_PARAMETER` if the name is only a bucket.
     pub fn get_into(&self, bucket: impl AsRef<[u8]>, key: impl AsRef<[u8]>, out: &mut [u8]) -> Result<Fit> {
         self.enter()?;
-        let key = Key::new(bucket.as_ref(), key.as_ref())?;
+        let mut full = Key::unset();
+        full.set(bucket.as_ref(), key.as_ref())?;
         let view = self.engine.snapshot()?;
-        let fit = self.read(&view, &key, |item| {
+        let fit = self.read(&view, &full, |item| {
             let len = item.len();
             let Some(out) = out.get_mut(..len) else { return Ok(Fit::TooSmall(len)) };
             item.copy_to(out)?;
             Ok(Fit::Copied(len))
         })?;
-        fit.map_or_else(|| Err(self.absent_value(&view, &key)), Ok)
+        fit.map_or_else(|| Err(self.absent_value(&view, &full)), Ok)
     }
 
     /// The value with its expiry and revision.
@@ -82,12 +85,7 @@ impl Backend {
 
     /// What `f` makes of the unexpired value of `key`. The system's clock is read only if the value
     /// can expire.
-    fn read<R>(
-        &self,
-        view: &Snapshot,
-        key: &[u8],
-        f: impl FnOnce(engine::Item<'_>) -> Result<R>,
-    ) -> Result<Option<R>> {
+    fn read<R>(&self, view: &Snapshot, key: &[u8], f: impl FnOnce(engine::Item<'_>) -> Result<R>) -> Result<Option<R>> {
         let asked = self.clock.ask();
         let is_past = |item: &engine::Item<'_>| self.clock.is_past(item.tag, asked);
         let found = view.get(key, |item| if is_past(&item) { Ok(None) } else { f(item).map(Some) })?;

@@ -36,7 +36,8 @@ impl Backend {
     /// Puts all items as one atomic batch, and returns the revision that they share. Of two items of one key the later wins.
     ///
     /// 1 to 1,000,000 items, together at most 256 MiB as they are written (18 bytes an item, its value, and its key
-    /// without what that shares with the one before); beyond it is `LIMIT_EXCEEDED`, and nothing is written.
+    /// without what that shares with the one before); beyond it is `LIMIT_EXCEEDED`. After an error, which names the item by its
+    /// index, nothing is written.
     pub fn upsert_items(&self, bucket: impl AsRef<[u8]>, items: &[NewItem<'_>]) -> Result<u64> {
         self.enter_to_write()?;
         limits::batch_items(items.len())?;

@@ -213,6 +213,8 @@ impl<'a, 'h> Group<'a, 'h> {
     /// The next segment, since the frame of `len` bytes doesn't fit this one.
     fn roll(&mut self, len: u64) -> Result<()> {
         self.write();
+        let decided_at = self.run.end;
+        let full = self.voucher.clone();
         let rolled = match self.broken.clone() {
             Some(e) => return Err(e),
             None => self.elsewhere(|core, held, voucher| core.roll(held, voucher, len)),
@@ -221,7 +223,11 @@ impl<'a, 'h> Group<'a, 'h> {
         if self.applying.is_none() {
             self.broken = rolled.clone().err();
         }
-        rolled
+        // Rule 18: what wasn't synced is void now, and what was decided on it must not happen.
+        match &self.applying {
+            Some(applying) if applying.view.manifest.is_void(decided_at) => Err(void(&full)),
+            _ => rolled,
+        }
     }
 
     /// Does what leaves the live segment, then goes on with the index and the run as `appended` says. If that can't be

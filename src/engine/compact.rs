@@ -65,7 +65,12 @@ impl Core {
         let view = self.fresh_view()?;
         if view.tail() > 2 * TAIL {
             let first = view.tables.len();
-            self.merge(Run { segments: view.tail(), first, view }, &|| false)?;
+            let tail = view.tail();
+            if let Err(e) = self.merge(Run { segments: tail, first, view }, &|| false) {
+                // Commits go on for a while, since nothing of them is wrong.
+                (self.log)(true, &format!("a merge that is due failed: {e}"));
+                return if tail > 8 * TAIL { Err(e) } else { Ok(()) };
+            }
         }
         Ok(())
     }
@@ -111,9 +116,7 @@ impl Core {
     /// Removes what a killed compactor left.
     fn clean(&self) -> Result<()> {
         let held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
-        if let Some(manifest) = manifest::load(&*self.files.dir)? {
-            recover::remove_strays(&*self.files.dir, &manifest, false)?;
-        }
+        recover::remove_strays(&*self.files.dir, &self.files.current_manifest(&self.page)?, false)?;
         drop(held);
         Ok(())
     }
@@ -124,6 +127,19 @@ impl Core {
             return Ok(true);
         }
         let (number, file) = self.new_table(run.view.manifest.next_table)?;
+        // Again and again on a full disk, each try would leave a table behind that takes what is left.
+        self.merge_into(run, number, file, stopping).inspect_err(|_| self.remove_unnamed(number))
+    }
+
+    /// Nothing is removed that a manifest may name, as when it was renamed and its directory couldn't be synced.
+    fn remove_unnamed(&self, number: u64) {
+        let Ok(_held) = self.take_lock(self.clock.boottime() + self.lock_timeout) else { return };
+        if self.files.current_manifest(&self.page).is_ok_and(|now| now.tables.iter().all(|t| t.number != number)) {
+            self.remove(&names::table(number));
+        }
+    }
+
+    fn merge_into(&self, run: Run, number: u64, file: Arc<dyn File>, stopping: &dyn Fn() -> bool) -> Result<bool> {
         let name = TableName { store: self.files.store, number, from: run.from(), to: run.to() };
         let mut builder = TableBuilder::new(file.clone(), name);
         if !self.fill(&run, &mut builder, stopping)? {
@@ -207,7 +223,7 @@ impl Core {
     /// Under `LOCK`, only if the inputs are still there: the manifest names the new table instead of the run.
     fn switch(&self, run: &Run, number: u64, table: Option<TableEntry>, file: &dyn File) -> Result<bool> {
         let _held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
-        let now = manifest::load(&*self.files.dir)?.ok_or_else(|| Error::corrupt(names::MANIFEST, 0, "it is gone"))?;
+        let now = self.files.current_manifest(&self.page)?;
         let linked = file.identity().map_err(|e| Error::io(format_args!("stat {}", names::table(number)), &e))?.links > 0;
         let Some(mut new) = replaced(&now, run, table).filter(|_| linked) else { return Ok(false) };
         new.next_table = now.next_table.max(number + 1);

@@ -3,8 +3,8 @@
 
 use super::Core;
 use super::log::Segment;
-use super::manifest;
 use super::memtable::Memtable;
+use super::page::Page;
 use super::table::{OpenError, Table};
 use crate::error::{Error, Result};
 use crate::files::names;
@@ -68,9 +68,17 @@ impl Applying<'_> {
 
 impl Index {
     /// An index with nothing followed yet.
-    pub fn new(core: &super::Files, manifest: Manifest) -> Result<Index> {
-        let empty = View { manifest: manifest.clone(), tables: Vec::new(), memtables: Vec::new() };
-        Ok(Index { view: ArcSwap::from_pointee(build(core, manifest, &empty)?), follower: Mutex::new(()) })
+    pub fn new(files: &super::Files, page: &Page, mut manifest: Manifest) -> Result<Index> {
+        loop {
+            let generation = manifest.generation;
+            let empty = View { manifest: manifest.clone(), tables: Vec::new(), memtables: Vec::new() };
+            match build(files, manifest, &empty) {
+                Ok(view) => return Ok(Index { view: ArcSwap::from_pointee(view), follower: Mutex::new(()) }),
+                // A file that is gone was replaced, if there is a newer manifest.
+                Err(_) if page.generation() > generation => manifest = files.current_manifest(page)?,
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// The view as it is.
@@ -124,11 +132,7 @@ impl Index {
         loop {
             let generation = core.page.generation();
             let old = self.view.load_full();
-            let gone = || Error::corrupt(names::MANIFEST, 0, "it is gone");
-            let manifest = manifest::load(&*core.files.dir)?.ok_or_else(gone)?;
-            if manifest.store != core.files.store {
-                return Err(Error::corrupt(names::MANIFEST, 24, "it is another store's"));
-            }
+            let manifest = core.files.current_manifest(&core.page)?;
             match build(&core.files, manifest, &old) {
                 Ok(view) => {
                     self.view.store(Arc::new(view));

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// How much of a segment is read at a time.
 const CHUNK: u64 = 1 << 20;
+/// How many zeros at once are passed over in search of a frame; less than a frame's header.
+const ZEROS: usize = 32;
 
 /// A segment opened for reading, or for reading and writing.
 #[derive(Debug)]
@@ -168,11 +170,16 @@ impl Segment {
     /// beyond `bad`: then what stands at `bad` was durable once, and the medium lost it.
     pub fn durable_beyond(&self, bad: u64) -> Result<bool> {
         let bytes = self.bytes(bad, self.len()?.max(bad))?;
-        let end = bytes.len();
-        for at in 1..end.saturating_sub(frame::HEADER_LEN) {
+        let mut at = 0;
+        while let Some(shape) = bytes.get(at + 1..).filter(|rest| rest.len() > frame::HEADER_LEN) {
+            at += 1;
+            // No frame begins in zeros: their blocks were allocated and never written.
+            if shape[..ZEROS] == [0; ZEROS] {
+                at += ZEROS - size_of::<u32>();
+                continue;
+            }
             // The cheap part of a frame's shape first: a checksum over every offset would take for ever.
-            let Some(len) = Frame::claimed_len(&bytes[at..]) else { continue };
-            let shape = &bytes[at..];
+            let Some(len) = Frame::claimed_len(shape) else { continue };
             if len > shape.len() || shape[12] > 1 || shape[13..16] != [0; 3] || shape[28..32] != [0; 4] {
                 continue;
             }

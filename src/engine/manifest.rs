@@ -1,5 +1,7 @@
 //! `MANIFEST` as a file: loaded whole, replaced whole.
 
+use super::Files;
+use super::page::Page;
 use crate::error::{Code, Error, Result};
 use crate::files::names;
 use crate::files::storage::{Access, Directory};
@@ -24,6 +26,22 @@ pub fn load(dir: &dyn Directory) -> Result<Option<Manifest>> {
             Code::Unsupported,
             format!("the store has format version {found}, this library knows versions up to {FORMAT_VERSION}"),
         )),
+    }
+}
+
+impl Files {
+    /// The manifest as it is now, which has to be this store's, and no older than what was published of it: a manifest is
+    /// durable before its generation is (rule 13).
+    pub fn current_manifest(&self, page: &Page) -> Result<Manifest> {
+        let generation = page.generation();
+        let manifest = load(&*self.dir)?.ok_or_else(|| Error::corrupt(names::MANIFEST, 0, "it is gone"))?;
+        if manifest.store != self.store {
+            return Err(Error::corrupt(names::MANIFEST, 24, "it is another store's"));
+        }
+        if manifest.generation < generation {
+            return Err(Error::corrupt(names::MANIFEST, 16, "it is older than the one that the running store has"));
+        }
+        Ok(manifest)
     }
 }
 

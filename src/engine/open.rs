@@ -100,8 +100,10 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         None => StoreLock::new(lock.clone(), named(&lock)?)?,
     };
     let (mode, segment_size) = (manifest.sync, manifest.segment_size);
-    let index = Index::new(&files, manifest)?;
-    drop(opening);
+    // A private core can't tell whether a writer comes: it keeps LOCK until its files are open.
+    let held = shared.is_none().then_some(opening);
+    let index = Index::new(&files, &page, manifest)?;
+    drop(held);
     Ok(Core {
         files,
         clock: around.clock.clone(),

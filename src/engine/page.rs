@@ -63,18 +63,12 @@ impl Page {
         self.0.store(word::APPENDED, position);
     }
 
-    /// Raises `committed` by compare and swap, never while frozen (rule 4). False if frozen below `to`.
-    pub fn raise_committed(&self, to: Position) -> bool {
+    /// Raises `committed` by compare and swap, never while frozen (rule 4).
+    pub fn raise_committed(&self, to: Position) {
         let mut now = self.0.load(word::COMMITTED);
-        loop {
-            if position_of(now) >= to {
-                return true;
-            }
-            if is_frozen(now) {
-                return false;
-            }
+        while position_of(now) < to && !is_frozen(now) {
             match self.0.compare_exchange(word::COMMITTED, now, to) {
-                Ok(_) => return true,
+                Ok(_) => return,
                 Err(other) => now = other,
             }
         }

@@ -9,6 +9,7 @@ use crate::format::manifest::{Manifest, SegmentEntry, StoreId, SyncMode};
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::format::segment::HEADER_LEN;
 use crate::format::shared;
+use std::io;
 
 /// The end of the log as recovered.
 #[derive(Debug)]
@@ -104,6 +105,10 @@ pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>
     let access = if write { Access::Write } else { Access::Read };
     let segment = Segment::open(dir, live, &manifest.store, access)?;
     let (mut durable_before, len) = (0, segment.len()?);
+    if len < manifest.segment_size {
+        // Its blocks were allocated, durably, before any manifest named it.
+        return Err(Error::corrupt(segment.name(), len, "the file is shorter than it was made: it was cut"));
+    }
     let (end, crc) = segment.frames((HEADER_LEN, segment.header().crc()), len, |frame, _| {
         durable_before = frame.durable_before();
         Ok(())
@@ -158,8 +163,13 @@ pub fn remove_strays(dir: &dyn Directory, manifest: &Manifest, alone: bool) -> R
             }
             _ => false,
         };
-        if stray {
-            dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
+        if !stray {
+            continue;
+        }
+        match dir.remove(&name) {
+            // Who merged removes its inputs without LOCK, after it has switched the manifest.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(format_args!("remove {name}"), &e)),
+            _ => (),
         }
     }
     Ok(())

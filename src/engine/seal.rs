@@ -119,7 +119,7 @@ impl Core {
     pub fn roll(&self, held: &mut Held<'_>, voucher: &Voucher, len: u64) -> Result<()> {
         self.make_next(segment_of(self.page.appended()), HEADER_LEN + len)?;
         if self.mode == SyncMode::Full {
-            voucher.sync_to(self, || self.page.appended())?;
+            voucher.sync_appended(self)?;
         }
         self.seal(held)
     }
@@ -145,7 +145,7 @@ impl Core {
         };
         let appended = self.page.appended();
         for _ in 0..2 {
-            if self.page.synced() >= appended || voucher.sync_to(self, || self.page.appended())? {
+            if self.page.synced() >= appended || voucher.sync_appended(self)?.is_some() {
                 return Ok(());
             }
             if !self.write_again(&voucher, appended)? {
@@ -163,7 +163,7 @@ impl Core {
     fn finish_seal(&self, held: &mut Held<'_>) -> Result<()> {
         let end = self.page.committed().position();
         let segment = segment_of(end);
-        let mut new = manifest::load(&*self.files.dir)?.ok_or_else(|| Error::corrupt("MANIFEST", 0, "it is gone"))?;
+        let mut new = self.files.current_manifest(&self.page)?;
         if new.live() == segment {
             let sealed = SegmentEntry { number: segment, sealed: offset_of(end) };
             if self.page.appended() > end {

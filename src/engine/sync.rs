@@ -55,47 +55,39 @@ impl Voucher {
         self.errno.load(Ordering::Relaxed)
     }
 
-    /// One fdatasync of what `target` says is appended; `false` if the descriptor may not vouch, or the target lies in
-    /// another segment: then look again.
-    pub fn sync_to(&self, core: &Core, target: impl FnOnce() -> Position) -> Result<bool> {
+    /// One fdatasync of what is appended. What was committed before, for the publication that has to follow; `None` if the
+    /// descriptor may not vouch, or the log goes on in another segment: then look again.
+    pub fn sync_appended(&self, core: &Core) -> Result<Option<Position>> {
         let _one = self.one.lock();
         // Rule 3: what is appended is read before the fdatasync.
-        let target = target();
+        let target = core.page.appended();
         if self.failed() || segment_of(target) != self.segment.number() {
-            return Ok(false);
+            return Ok(None);
         }
         let started = core.clock.boottime();
         match self.segment.file().sync_data() {
             Ok(()) => {
                 core.page.record_sync_time(core.clock.boottime().saturating_sub(started));
                 core.counters.syncs.fetch_add(1, Ordering::Relaxed);
-                core.vouch(target);
-                Ok(true)
+                let before = core.page.committed().position();
+                match core.mode {
+                    SyncMode::Full => core.page.raise_committed(target),
+                    SyncMode::Os => core.page.raise_synced(target),
+                }
+                Ok(Some(before))
             }
             Err(e) => {
                 self.errno.store(e.raw_os_error().unwrap_or(0), Ordering::Relaxed);
                 self.failed.store(true, Ordering::Release);
                 core.log_failed_sync(self.segment.name(), &e);
                 core.page.make_writable()?;
-                Ok(false)
+                Ok(None)
             }
         }
     }
 }
 
 impl Core {
-    /// What a successful fdatasync covered is durable, and in a store with `sync=full` visible.
-    fn vouch(&self, to: Position) {
-        match self.mode {
-            SyncMode::Full => {
-                let before = self.page.committed().position();
-                self.page.raise_committed(to);
-                self.page.publish(before);
-            }
-            SyncMode::Os => self.page.raise_synced(to),
-        }
-    }
-
     /// Waits until `goal` is committed, syncing if nobody else does. `voucher` is the descriptor of the goal's segment.
     /// `Err` only when a seal does not succeed within the lock timeout.
     pub fn wait_committed(&self, goal: Position, voucher: &Voucher) -> Result<Fate> {
@@ -115,8 +107,10 @@ impl Core {
             match self.claim_sync() {
                 Ok(mine) => {
                     self.clock.yield_now();
-                    voucher.sync_to(self, || self.page.appended())?;
+                    let synced = voucher.sync_appended(self)?;
+                    // Before the wake-up: whoever still waits finds that it may sync.
                     self.page.release_sync(mine);
+                    self.page.publish(synced.unwrap_or(committed.position()));
                 }
                 Err(patience) => self.page.wait_published(seen, patience),
             }
@@ -195,7 +189,7 @@ impl Core {
                 let mut held = self.take_lock(deadline)?;
                 self.prepare(&mut held)?
             };
-            if !voucher.sync_to(self, || self.page.appended())? && voucher.failed() {
+            if voucher.sync_appended(self)?.is_none() && voucher.failed() {
                 let mut e = Error::new(Code::Io, format!("can't sync {}: the system reported an error", voucher.segment.name()));
                 e.os_errno = voucher.errno();
                 return Err(e);

@@ -23,9 +23,10 @@ pub struct dirkv_backend {
 /// `params`  read, not kept: it may be freed or used again at once
 /// `out`     the handle, for dirkv_close
 ///
-/// Recovers the store if nobody else has it open. DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store,
-/// a newer format, another `sync` mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged;
-/// DIRKV_READ_ONLY: the directory can't be written and `read_only` is not on. Blocks on the disk.
+/// Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is no
+/// directory, another `sync` mode than the store's; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store,
+/// or a newer format; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the directory can't be
+/// written and `read_only` is not on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_open(
     params: *const dirkv_params,

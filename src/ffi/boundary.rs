@@ -50,7 +50,10 @@ pub(super) fn refuse_callbacks() -> Result<()> {
 
 fn guarded<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     static HOOK: Once = Once::new();
-    HOOK.call_once(silence_our_panics);
+    // Not while a panic of the program around us unwinds: std allows no change of the hook then.
+    if !std::thread::panicking() {
+        HOOK.call_once(silence_our_panics);
+    }
     let _depth = Depth::enter();
     panic::catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "planted-panic")]
@@ -99,8 +102,9 @@ fn from_panic(payload: Box<dyn Any + Send>) -> Error {
         .unwrap_or_else(|| "a panic without a message".to_owned());
     // A payload of an unknown type could panic again when dropped.
     std::mem::forget(payload);
-    let place = PLACE.with(|cell| cell.try_borrow_mut().map(|mut place| std::mem::take(&mut *place)));
-    Error::new(Code::Internal, format!("a bug in dirkv{}: {text}", place.unwrap_or_default()))
+    // Unknown in a thread that is ending.
+    let place = PLACE.try_with(RefCell::take).unwrap_or_default();
+    Error::new(Code::Internal, format!("a bug in dirkv{place}: {text}"))
 }
 
 /// In a build with the feature `planted-panic`, which only tests make: panics if the environment asks for it.

@@ -14,10 +14,7 @@ fn all_share_one_revision_and_keep_their_ttl() {
     let revision = b.upsert_items("x/y", &items).unwrap();
     let listed = b.items("x/y", None, 0, false).unwrap();
     let seen: Vec<_> = listed.iter().map(|i| (i.name.as_str(), i.value.as_slice(), i.expires, i.revision)).collect();
-    assert_eq!(
-        seen,
-        [("a", &b"1"[..], 0, revision), ("b", b"2", 1_010, revision), ("c", b"", 1_020, revision)]
-    );
+    assert_eq!(seen, [("a", &b"1"[..], 0, revision), ("b", b"2", 1_010, revision), ("c", b"", 1_020, revision)]);
 }
 
 #[test]

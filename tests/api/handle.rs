@@ -213,3 +213,29 @@ fn counters_add_up_over_handles_and_threads() {
     assert_eq!(b.get("c", "n").unwrap(), b"200");
     assert_eq!(created.into_inner(), 1);
 }
+
+#[test]
+fn a_forked_child_is_told_and_the_parent_is_unharmed() {
+    let (b, dir) = plain();
+    b.upsert("a", "k", b"v", 0).unwrap();
+    let fence = b.acquire_lock("t", 30_000_000_000, 0).unwrap();
+    // SAFETY: the child calls only functions of the handle, which it must be able to, and leaves without cleaning up.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let forked = |result: Result<()>| result.is_err_and(|e| e.code == Code::Forked);
+        let mut all = forked(b.get("a", "k").map(drop)) && forked(b.upsert("a", "k", b"w", 0).map(drop));
+        all &= forked(b.release_lock("t", fence)) && forked(b.sync()) && forked(b.usable());
+        b.close();
+        all &= forked(b.usable());
+        drop(b);
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(if all { 0 } else { 1 }) }
+    }
+    let mut status = -1;
+    // SAFETY: waits for that child.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    b.upsert("a", "k", b"w", 0).unwrap();
+    assert_eq!(Backend::open_path(dir.path()).unwrap().get("a", "k").unwrap(), b"w");
+    b.release_lock("t", fence).unwrap();
+}

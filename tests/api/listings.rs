@@ -35,10 +35,7 @@ fn sorted_by_component_a_key_before_its_bucket() {
     assert_eq!(paths(&b, "", false), ["Z", "a", "a!", "é"]);
     assert_eq!(paths(&b, "a", false), ["1", "2", "3"]);
     assert_eq!(paths(&b, "a", true), ["1", "2", "2/x", "2/y", "3"]);
-    assert_eq!(
-        paths(&b, "", true),
-        ["Z", "a", "a/1", "a/2", "a/2/x", "a/2/y", "a/3", "a b/k", "a!", "b/c/d/e", "é"]
-    );
+    assert_eq!(paths(&b, "", true), ["Z", "a", "a/1", "a/2", "a/2/x", "a/2/y", "a/3", "a b/k", "a!", "b/c/d/e", "é"]);
     for item in b.items("", None, 0, true).unwrap() {
         assert_eq!(item.value, item.name.as_bytes());
     }
@@ -153,8 +150,10 @@ fn a_recursive_listing_is_one_cut() {
                 let mut round = 0_u32;
                 while !stop.load(Ordering::Relaxed) {
                     let value = round.to_le_bytes();
-                    let items: Vec<_> =
-                        keys.iter().map(|k| dirkv::backend::NewItem { key: k.as_bytes(), value: &value, ttl: 0 }).collect();
+                    let items: Vec<_> = keys
+                        .iter()
+                        .map(|k| dirkv::backend::NewItem { key: k.as_bytes(), value: &value, ttl: 0 })
+                        .collect();
                     b.upsert_items(format!("t/{writer}"), &items).unwrap();
                     round += 1;
                 }

@@ -17,7 +17,7 @@ static long checks;
 
 #define SECOND INT64_C(1000000000)
 
-static void fail(const char *file, int line, const char *what) {
+static inline void fail(const char *file, int line, const char *what) {
     fprintf(stderr, "%s:%d: %s\n", file, line, what);
     if (++failures >= 20) {
         exit(1);
@@ -25,7 +25,7 @@ static void fail(const char *file, int line, const char *what) {
 }
 
 /* Looks at what a call returned and at its error object; text may be NULL. Leaves err NULL. */
-static void expect(dirkv_status wanted, const char *text, dirkv_status got, const char *call, const char *file, int line) {
+static inline void expect(dirkv_status wanted, const char *text, dirkv_status got, const char *call, const char *file, int line) {
     const char *message = dirkv_error_message(err);
     char what[4096];
     checks++;
@@ -56,7 +56,7 @@ static void expect(dirkv_status wanted, const char *text, dirkv_status got, cons
 #define CHECK(condition) (checks++, (condition) ? (void)0 : fail(__FILE__, __LINE__, #condition))
 
 /* A new path below the folder that the program was given; the text is never freed. */
-static const char *below(const char *folder, const char *name) {
+static inline const char *below(const char *folder, const char *name) {
     static char paths[8][4096];
     static int next;
     char *path = paths[next++ % 8];
@@ -65,7 +65,7 @@ static const char *below(const char *folder, const char *name) {
 }
 
 /* The end of main. */
-static int finished(void) {
+static inline int finished(void) {
     if (failures == 0 && checks == 0) {
         fprintf(stderr, "nothing was checked\n");
         return 1;
@@ -74,7 +74,7 @@ static int finished(void) {
 }
 
 /* A store, opened with all defaults. */
-static dirkv_backend *open_store(const char *path) {
+static inline dirkv_backend *open_store(const char *path) {
     dirkv_backend *b = NULL;
     OK(dirkv_open_path(path, &b, &err));
     if (b == NULL) {
@@ -84,7 +84,7 @@ static dirkv_backend *open_store(const char *path) {
 }
 
 /* A value that should be there, byte for byte. */
-static void holds(dirkv_backend *b, const char *bucket, const char *key, const void *val, size_t len) {
+static inline void holds(dirkv_backend *b, const char *bucket, const char *key, const void *val, size_t len) {
     dirkv_buf buf;
     OK(dirkv_get_val(b, bucket, key, &buf, &err));
     CHECK(buf.len == len && (len == 0 || (buf.data != NULL && memcmp(buf.data, val, len) == 0)));
@@ -92,18 +92,11 @@ static void holds(dirkv_backend *b, const char *bucket, const char *key, const v
 }
 
 /* Puts a text for ever. */
-static uint64_t put(dirkv_backend *b, const char *bucket, const char *key, const char *text) {
+static inline uint64_t put(dirkv_backend *b, const char *bucket, const char *key, const char *text) {
     uint64_t revision = 0;
     OK(dirkv_upsert_val(b, bucket, key, text, strlen(text), 0, &revision, &err));
     CHECK(revision > 0);
     return revision;
 }
-
-/* So that a program need not use all of the above. */
-static void (*const unused[])(void) = {(void (*)(void))below, (void (*)(void))open_store, (void (*)(void))holds,
-                                       (void (*)(void))put, (void (*)(void))finished};
-static const void *const unused_too = &unused;
-static const void *const *const unused_at_all = &unused_too;
-#define UNUSED ((void)unused_at_all)
 
 #endif

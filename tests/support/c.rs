@@ -49,6 +49,14 @@ pub fn folder(name: &str) -> PathBuf {
     path
 }
 
+/// A folder of this test program that keeps what earlier runs built there.
+#[track_caller]
+pub fn folder_kept(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&path).unwrap_or_else(|error| panic!("can't make {}: {error}", path.display()));
+    path
+}
+
 /// A folder with the library that is shipped, built in release mode, and the link of its SONAME as an install makes it.
 #[track_caller]
 pub fn library() -> &'static Path {

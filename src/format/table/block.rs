@@ -1,5 +1,5 @@
 //! A data block: versions in the order of their keys, searched by bisection without decoding it. At most 8 KiB, or one
-//! entry.
+//! entry. Written by [`super::block_writer`].
 //!
 //! ```text
 //! 0  u32 CRC32C of the rest, seeded with the table's number and the block's offset
@@ -19,22 +19,22 @@
 //!     inline: the value; extent: u64 offset, u32 length, u32 CRC32C of the value
 //! ```
 
-use super::{Extent, first, is_sealed, seal, shared_len, u16_at, u32_at, u64_at};
+use super::{Extent, first, is_sealed, u16_at, u32_at, u64_at};
 use crate::format::position::Position;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// The size up to which a block is filled.
 pub const TARGET: usize = 8 << 10;
-const HEADER: usize = 8;
-const HEAD: usize = 4;
-const SLOT: usize = 2;
-const ENTRY: usize = 20;
-const EXTENT: usize = 16;
+pub(super) const HEADER: usize = 8;
+pub(super) const HEAD: usize = 4;
+pub(super) const SLOT: usize = 2;
+pub(super) const ENTRY: usize = 20;
+pub(super) const EXTENT: usize = 16;
 
-const TOMBSTONE: u8 = 0;
-const INLINE: u8 = 1;
-const OUTSIDE: u8 = 2;
+pub(super) const TOMBSTONE: u8 = 0;
+pub(super) const INLINE: u8 = 1;
+pub(super) const OUTSIDE: u8 = 2;
 
 /// What an entry says of its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +66,7 @@ pub struct Block {
 }
 
 /// The first bytes of the rest of a key, such that they compare as the keys do, unless they are equal.
-fn head_of(suffix: &[u8]) -> [u8; HEAD] {
+pub(super) fn head_of(suffix: &[u8]) -> [u8; HEAD] {
     std::array::from_fn(|i| suffix.get(i).copied().unwrap_or(0))
 }
 
@@ -210,105 +210,10 @@ impl Block {
     }
 }
 
-/// Builds a block.
-#[derive(Debug, Default)]
-pub struct BlockWriter {
-    /// For each entry its fixed part (whose length of the key is filled in at the end), and where its key and value end.
-    entries: Vec<([u8; ENTRY], usize, usize)>,
-    keys: Vec<u8>,
-    values: Vec<u8>,
-    shared: usize,
-}
-
-impl BlockWriter {
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    fn first_key(&self) -> &[u8] {
-        self.entries.first().map_or(&[], |(_, end, _)| &self.keys[..*end])
-    }
-
-    fn shared_with(&self, key: &[u8]) -> usize {
-        if self.is_empty() { key.len() } else { shared_len(&self.first_key()[..self.shared], key) }
-    }
-
-    /// Whether the block has room for one more entry; an empty one always has.
-    pub fn has_room(&self, key: &[u8], content: &Content<'_>) -> bool {
-        let value = match content {
-            Content::Tombstone => 0,
-            Content::Inline(_, value) => value.len(),
-            Content::Extent(..) => EXTENT,
-        };
-        let (count, shared) = (self.entries.len() + 1, self.shared_with(key));
-        let keys = self.keys.len() + key.len() - shared * count;
-        self.is_empty() || HEADER + shared + count * (HEAD + SLOT + ENTRY) + keys + self.values.len() + value <= TARGET
-    }
-
-    /// Adds an entry; its key is greater than the last one, at most [`super::super::frame::MAX_KEY`] bytes, and an inline
-    /// value is at most 4096 bytes.
-    pub fn push(&mut self, key: &[u8], revision: Position, content: &Content<'_>) {
-        self.shared = self.shared_with(key);
-        let (kind, tag) = match *content {
-            Content::Tombstone => (TOMBSTONE, 0),
-            Content::Inline(tag, value) => {
-                self.values.extend_from_slice(value);
-                (INLINE, tag)
-            }
-            Content::Extent(tag, extent) => {
-                self.values.extend_from_slice(&extent.offset.to_le_bytes());
-                self.values.extend_from_slice(&extent.len.to_le_bytes());
-                self.values.extend_from_slice(&extent.crc.to_le_bytes());
-                (OUTSIDE, tag)
-            }
-        };
-        self.keys.extend_from_slice(key);
-        let mut fixed = [0; ENTRY];
-        fixed[0..8].copy_from_slice(&revision.to_le_bytes());
-        fixed[8..16].copy_from_slice(&tag.to_le_bytes());
-        fixed[18] = kind;
-        self.entries.push((fixed, self.keys.len(), self.values.len()));
-    }
-
-    /// Appends the block, which lies at `offset` of table `number`, to `out`, and begins the next one.
-    pub fn finish(&mut self, number: u64, offset: u64, out: &mut Vec<u8>) {
-        let (at, shared) = (out.len(), self.shared);
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&small(self.entries.len()));
-        out.extend_from_slice(&small(shared));
-        out.extend_from_slice(&self.first_key()[..shared]);
-        let (mut key_at, mut value_at) = (0, 0);
-        for (_, key_end, _) in &self.entries {
-            out.extend_from_slice(&head_of(&self.keys[key_at + shared..*key_end]));
-            key_at = *key_end;
-        }
-        key_at = 0;
-        let slots_at = out.len();
-        out.resize(slots_at + self.entries.len() * SLOT, 0);
-        for (i, (mut fixed, key_end, value_end)) in self.entries.drain(..).enumerate() {
-            let begins = small(out.len() - at);
-            out[slots_at + i * SLOT..slots_at + (i + 1) * SLOT].copy_from_slice(&begins);
-            let suffix = &self.keys[key_at + shared..key_end];
-            fixed[16..18].copy_from_slice(&small(suffix.len()));
-            out.extend_from_slice(&fixed);
-            out.extend_from_slice(suffix);
-            out.extend_from_slice(&self.values[value_at..value_end]);
-            (key_at, value_at) = (key_end, value_end);
-        }
-        seal(out, at, number, offset);
-        self.keys.clear();
-        self.values.clear();
-        self.shared = 0;
-    }
-}
-
-fn small(n: usize) -> [u8; 2] {
-    u16::try_from(n).expect("a block is at most 8 KiB, or one key of 16 KiB and one value of 4 KiB").to_le_bytes()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::block_writer::BlockWriter;
+    use super::super::seal;
     use super::*;
 
     const EXTENT_OF_TEST: Extent = Extent { offset: 5, len: 6000, crc: 9 };
@@ -360,27 +265,6 @@ mod tests {
         writer.push(b"k", 1, &Content::Extent(0, EXTENT_OF_TEST));
         writer.finish(4, 6004, &mut out);
         assert_eq!(Block::decode(out.into(), 4, 6004).unwrap_err(), "an extent lies where it can't");
-    }
-
-    #[test]
-    fn a_block_stays_below_its_target_when_the_prefix_shrinks() {
-        let mut writer = BlockWriter::default();
-        let mut key = vec![b'a'; 1000];
-        let content = Content::Tombstone;
-        while writer.has_room(&key, &content) {
-            writer.push(&key, 1, &content);
-            let last = key.len() - 1;
-            if key[last] == u8::MAX { key.push(0) } else { key[last] += 1 }
-        }
-        assert!(writer.entries.len() > 150, "{}", writer.entries.len());
-        assert!(!writer.has_room(b"b", &content));
-        let mut out = Vec::new();
-        writer.finish(1, 0, &mut out);
-        assert!(out.len() <= TARGET && out.len() > TARGET - 100, "{}", out.len());
-        let (key, value) = (vec![7; crate::format::frame::MAX_KEY], vec![8; 4096]);
-        assert!(writer.has_room(&key, &Content::Inline(1, &value)));
-        writer.push(&key, 1, &Content::Inline(1, &value));
-        writer.finish(1, 0, &mut out);
     }
 
     #[test]

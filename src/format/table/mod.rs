@@ -31,6 +31,7 @@
 //! ```
 
 pub mod block;
+pub mod block_writer;
 pub mod filter;
 pub mod node;
 pub mod ranges;
@@ -160,7 +161,7 @@ fn checksum(number: u64, offset: u64, part: &[u8]) -> u32 {
 }
 
 /// Fills in the checksum of the part that ends `out` and began at its index `at`.
-fn seal(out: &mut [u8], at: usize, number: u64, offset: u64) {
+pub(crate) fn seal(out: &mut [u8], at: usize, number: u64, offset: u64) {
     let crc = checksum(number, offset, &out[at..]);
     out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
 }

@@ -1,0 +1,3 @@
+module example.org/dirkv
+
+go 1.21
