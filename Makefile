@@ -56,8 +56,9 @@ bench: build
 
 # What a program that links libdirkv.a needs beside it, as rustc says; libgcc_s and libc are left out, because every C
 # compiler adds them itself, in the kind (shared or static) that the link is.
-NATIVE = $(filter-out -lgcc_s -lc,$(shell echo | $(RUSTC) --crate-type staticlib --print native-static-libs \
-	-o /dev/null - 2>&1 | sed -n 's/^note: native-static-libs: //p'))
+NATIVE = $(filter-out -lgcc_s -lc,$(shell scratch=$$(mktemp -d) && \
+	echo | $(RUSTC) --crate-type staticlib --print native-static-libs --out-dir "$$scratch" - 2>&1 \
+	| sed -n 's/^note: native-static-libs: //p'; rm -rf "$$scratch"))
 
 install: build
 	$(INSTALL) -d "$(TO_LIB)/pkgconfig" "$(TO_INCLUDE)"
