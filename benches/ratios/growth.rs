@@ -12,7 +12,8 @@ pub fn run(bench: &Bench) {
     }
     let directory = bench.directory();
     let sizes = [10_000, 100_000, 1_000_000];
-    let costs: Vec<[f64; 3]> = sizes.iter().map(|&keys| costs(&directory.path().join(keys.to_string()), keys)).collect();
+    let costs: Vec<[f64; 3]> =
+        sizes.iter().map(|&keys| costs(&directory.path().join(keys.to_string()), keys)).collect();
     for (what, name) in ["open", "get", "commit"].iter().enumerate() {
         for (size, cost) in sizes.iter().zip(&costs).skip(1) {
             report(&format!("growth: {name} at {size} keys / at 10,000"), vec![cost[what] / costs[0][what]], "log");

@@ -53,7 +53,8 @@ pub fn load_keys(path: &Path, round: u8, keys: u64) {
 fn raw_log(path: &Path) -> f64 {
     let file = File::create(path).expect("a file");
     let batch = vec![3u8; BATCH as usize * (18 + 4 + VALUE)];
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, KEYS / BATCH * batch.len() as u64).expect("blocks");
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, KEYS / BATCH * batch.len() as u64)
+        .expect("blocks");
     file.sync_all().expect("a sync");
     let took = seconds(|| {
         for i in 0..KEYS / BATCH {

@@ -61,9 +61,8 @@ impl Core {
         let segment = Segment::open(&*self.files.dir, number, &self.files.store, Access::Read)?;
         let mut flaw = None;
         let start = (HEADER_LEN, segment.header().crc());
-        let (reached, _) = segment.frames(start, end, |frame, at| {
-            frame.each_op(|_| ()).inspect_err(|what| flaw = Some((at, *what)))
-        })?;
+        let (reached, _) = segment
+            .frames(start, end, |frame, at| frame.each_op(|_| ()).inspect_err(|what| flaw = Some((at, *what))))?;
         match flaw {
             Some((at, what)) => Err(Error::corrupt(segment.name(), at, what)),
             None if reached != end => Err(Error::corrupt(segment.name(), reached, "a committed frame doesn't verify")),

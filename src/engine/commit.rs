@@ -162,7 +162,16 @@ impl<'a, 'h> Group<'a, 'h> {
         let appended = core.page.appended();
         let applying = core.index.follow_and_hold(core, appended)?;
         let run = Run::new(appended, applying.view.live().crc());
-        Ok(Group { core, held, voucher, applying: Some(applying), run, broken: None, in_run: Vec::new(), done: Vec::new() })
+        Ok(Group {
+            core,
+            held,
+            voucher,
+            applying: Some(applying),
+            run,
+            broken: None,
+            in_run: Vec::new(),
+            done: Vec::new(),
+        })
     }
 
     /// Decides one request against the state after all before it.
@@ -189,7 +198,10 @@ impl<'a, 'h> Group<'a, 'h> {
     fn append(&mut self, body: &Body) -> Result<Position> {
         let len = body.frame_len();
         if len > MAX_LEN {
-            return Err(Error::new(Code::LimitExceeded, format!("a batch of {len} bytes is larger than {MAX_LEN} bytes")));
+            return Err(Error::new(
+                Code::LimitExceeded,
+                format!("a batch of {len} bytes is larger than {MAX_LEN} bytes"),
+            ));
         }
         if offset_of(self.run.end) + len as u64 > self.voucher.capacity {
             self.roll(len as u64)?;

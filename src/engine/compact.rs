@@ -8,8 +8,8 @@ use super::source::{Source, State};
 use super::table::{TableBuilder, TableName};
 use super::{Core, manifest, recover};
 use crate::error::{Error, Result};
-use crate::files::{fork, names};
 use crate::files::storage::{Access, File};
+use crate::files::{fork, names};
 use crate::format::manifest::{Manifest, SegmentEntry, TableEntry};
 use crate::format::position::{Position, offset_of, position, segment_of};
 use crate::format::segment::HEADER_LEN;
@@ -224,7 +224,8 @@ impl Core {
     fn switch(&self, run: &Run, number: u64, table: Option<TableEntry>, file: &dyn File) -> Result<bool> {
         let _held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
         let now = self.files.current_manifest(&self.page)?;
-        let linked = file.identity().map_err(|e| Error::io(format_args!("stat {}", names::table(number)), &e))?.links > 0;
+        let linked =
+            file.identity().map_err(|e| Error::io(format_args!("stat {}", names::table(number)), &e))?.links > 0;
         let Some(mut new) = replaced(&now, run, table).filter(|_| linked) else { return Ok(false) };
         new.next_table = now.next_table.max(number + 1);
         new.generation = now.generation + 1;
@@ -272,7 +273,8 @@ struct Advice(Arc<dyn File>);
 
 impl Advice {
     fn take(core: &Core) -> Result<Option<Advice>> {
-        let file = super::open::open_or_create(&*core.files.dir, names::COMPACT).map_err(|e| Error::io("open COMPACT", &e))?;
+        let file =
+            super::open::open_or_create(&*core.files.dir, names::COMPACT).map_err(|e| Error::io("open COMPACT", &e))?;
         fork::abandon_in_children(&file).map_err(|e| Error::io("register a fork handler", &e))?;
         let taken = file.try_lock(crate::files::storage::Lock::Exclusive).map_err(|e| Error::io("lock COMPACT", &e))?;
         Ok(taken.then_some(Advice(file)))

@@ -30,7 +30,9 @@ pub struct View {
 impl View {
     /// Whether everything up to `position` is in it.
     pub fn covers(&self, position: Position) -> bool {
-        self.memtables.last().is_some_and(|live| segment_of(position) < live.segment().number() || live.covers(position))
+        self.memtables
+            .last()
+            .is_some_and(|live| segment_of(position) < live.segment().number() || live.covers(position))
     }
 
     /// The live segment's memtable; a manifest always names one.
@@ -172,7 +174,11 @@ fn build(files: &super::Files, manifest: Manifest, old: &View) -> Result<View> {
             if table.applied() < end {
                 let reached = table.follow(entry.sealed)?;
                 if reached != entry.sealed {
-                    return Err(Error::corrupt(table.segment().name(), reached, "a frame of a sealed segment doesn't verify"));
+                    return Err(Error::corrupt(
+                        table.segment().name(),
+                        reached,
+                        "a frame of a sealed segment doesn't verify",
+                    ));
                 }
             }
         }

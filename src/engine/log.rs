@@ -43,7 +43,12 @@ impl From<OpenError> for Error {
 
 impl Segment {
     /// Opens segment `number` and checks that its header is that of this store and number.
-    pub fn open(dir: &dyn Directory, number: u64, store: &StoreId, access: Access) -> std::result::Result<Segment, OpenError> {
+    pub fn open(
+        dir: &dyn Directory,
+        number: u64,
+        store: &StoreId,
+        access: Access,
+    ) -> std::result::Result<Segment, OpenError> {
         let name = names::log(number);
         let file = dir.open(&name, access).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => OpenError::Missing,

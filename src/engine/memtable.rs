@@ -13,7 +13,7 @@ use crate::format::key::bucket_prefixes;
 use crate::format::position::{Position, offset_of, position, segment_of};
 use foldhash::fast::FixedState;
 use hashbrown::{HashSet, HashTable};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -143,29 +143,10 @@ impl Memtable {
         self.applied.store(end, Ordering::Release);
     }
 
-    /// Calls `f` with the newest version of the key at or below `at`, if there is one, and with `hidden`, which this raises
-    /// to the newest range tombstone over the key.
-    pub fn get<R>(
-        &self,
-        key: &[u8],
-        hash: u64,
-        at: Position,
-        hidden: &mut Position,
-        f: impl FnOnce(Version<'_>, Position) -> R,
-    ) -> Option<R> {
-        let inner = self.inner.read();
-        if !inner.ranges.is_empty() {
-            *hidden = (*hidden).max(inner.ranges.newest(key, at).unwrap_or(0));
-        }
-        let found = *inner.by_hash.find(hash, |&i| inner.entries[i as usize].hash == hash && inner.key(i) == key)?;
-        let version = &inner.versions[inner.version_at(found, at)? as usize];
-        let stored = |place| match place {
-            Place::Arena { at, len } => Some(Stored::Inline(&inner.arena[at as usize..(at + len) as usize])),
-            Place::Log(extent) => Some(self.segment.stored(extent)),
-            Place::Tombstone => None,
-        };
-        let state = stored(version.place).map_or(State::Tombstone, |stored| State::Live { tag: version.tag, stored });
-        Some(f(Version { key, revision: version.revision, state }, *hidden))
+    /// Keeps the table still for lookups.
+    #[inline]
+    pub fn read(&self) -> Reading<'_> {
+        Reading { segment: &self.segment, inner: self.inner.read() }
     }
 
     /// The range tombstones so far.
@@ -199,6 +180,38 @@ impl Memtable {
         let mut inner = self.inner.write();
         inner.sort();
         inner.sorted.clone()
+    }
+}
+
+/// A memtable that doesn't change.
+pub struct Reading<'a> {
+    segment: &'a Segment,
+    inner: RwLockReadGuard<'a, Inner>,
+}
+
+impl Reading<'_> {
+    /// The newest version of the key, whose [`hash`] is given, at or below `at`.
+    #[inline]
+    pub fn find<'a>(&'a self, key: &'a [u8], hash: u64, at: Position) -> Option<Version<'a>> {
+        let inner = &*self.inner;
+        let found = *inner.by_hash.find(hash, |&i| inner.entries[i as usize].hash == hash && inner.key(i) == key)?;
+        let version = &inner.versions[inner.version_at(found, at)? as usize];
+        let live = |stored| State::Live { tag: version.tag, stored };
+        let state = match version.place {
+            Place::Arena { at, len } => live(Stored::Inline(&inner.arena[at as usize..(at + len) as usize])),
+            Place::Log(extent) => live(self.segment.stored(extent)),
+            Place::Tombstone => State::Tombstone,
+        };
+        Some(Version { key, revision: version.revision, state })
+    }
+
+    /// The newest range tombstone over the key at or below `at`; 0 if there is none.
+    #[inline]
+    pub fn hidden(&self, key: &[u8], at: Position) -> Position {
+        match self.inner.ranges.is_empty() {
+            true => 0,
+            false => self.inner.ranges.newest(key, at).unwrap_or(0),
+        }
     }
 }
 

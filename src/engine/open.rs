@@ -7,9 +7,9 @@ use super::store_lock::{StoreLock, try_exclusive};
 use super::table::BlockCache;
 use super::{Config, Core, Engine, Files, Surroundings, log, manifest};
 use crate::error::{Code, Error, Result};
+use crate::files::names;
 use crate::files::private_page::PrivatePage;
 use crate::files::storage::{Access, Directory, File, Lock};
-use crate::files::names;
 use crate::format::manifest::{Manifest, SyncMode};
 use crate::format::shared;
 use arc_swap::ArcSwap;
@@ -88,11 +88,8 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         None => return Err(Error::new(Code::Internal, "a writer always has SHARED")),
     };
     check_mode(config, &manifest)?;
-    let files = Files {
-        dir: around.dir.clone(),
-        store: manifest.store,
-        cache: Arc::new(BlockCache::new(config.memory_limit)),
-    };
+    let files =
+        Files { dir: around.dir.clone(), store: manifest.store, cache: Arc::new(BlockCache::new(config.memory_limit)) };
     let named = |file: &Arc<dyn File>| file.identity().map_err(|e| Error::io("stat SHARED", &e));
     let lock = match &shared {
         Some(file) => StoreLock::new(lock, named(file)?)?,
@@ -160,7 +157,8 @@ pub(super) fn open_or_create(dir: &dyn Directory, name: &str) -> io::Result<Arc<
 }
 
 fn take_lock(lock: Arc<dyn File>, config: &Config, around: &Surroundings) -> Result<Opening> {
-    let deadline = around.clock.boottime().saturating_add(u64::try_from(config.lock_timeout.as_nanos()).unwrap_or(u64::MAX));
+    let deadline =
+        around.clock.boottime().saturating_add(u64::try_from(config.lock_timeout.as_nanos()).unwrap_or(u64::MAX));
     // There is no shared page yet whose futex word could tell of an unlock.
     while !try_exclusive(&*lock)? {
         if around.clock.boottime() >= deadline {
@@ -168,7 +166,14 @@ fn take_lock(lock: Arc<dyn File>, config: &Config, around: &Surroundings) -> Res
         }
         around.clock.sleep(Duration::from_millis(1));
     }
-    Ok(Opening(lock))
+    let opening = Opening(lock);
+    let failed = |e: io::Error| Error::io("stat LOCK", &e);
+    let (ours, named) = (opening.0.identity().map_err(failed)?, around.dir.identity(names::LOCK).map_err(failed)?);
+    // Two files called LOCK, one after the other, would let two openers be alone.
+    match (ours.device, ours.inode) == (named.device, named.inode) {
+        true => Ok(opening),
+        false => Err(Error::new(Code::Io, "LOCK was replaced while the store was being opened")),
+    }
 }
 
 /// `SHARED`; a writer makes it where it isn't. Its block is allocated and written, so that touching the map can't fail.

@@ -159,11 +159,15 @@ impl Page {
     pub fn unlocked(&self) -> u32 {
         low(self.0.load(word::UNLOCKED))
     }
-    /// Sleeps until somebody unlocks after `seen`, or the timeout; counted, so that who unlocks knows whom to wake.
+    /// Sleeps until somebody unlocks after `seen`, or the timeout.
     pub fn wait_unlocked(&self, seen: u32, timeout: Duration) {
-        self.0.fetch_add(word::LOCK_WAITERS, 1);
         self.0.wait(word::UNLOCKED, seen, timeout);
-        self.0.fetch_add(word::LOCK_WAITERS, u64::MAX);
+    }
+    /// Counts a waiter for `LOCK` until the answer is dropped, so that who unlocks knows that there is one to wake. Before the
+    /// waiter's last look at `LOCK`, else an unlock right after it would wake nobody.
+    pub fn lock_waiter(&self) -> LockWaiter<'_> {
+        self.0.fetch_add(word::LOCK_WAITERS, 1);
+        LockWaiter(self)
     }
     /// After `LOCK` is free: wakes those who want it.
     pub fn announce_unlock(&self) {
@@ -222,6 +226,15 @@ impl Page {
         self.0.load(word::MAGIC_WORD) == word::MAGIC
             && [self.0.load(word::STORE), self.0.load(word::STORE + 1)] == words
             && self.0.load(word::INODE) == inode
+    }
+}
+
+/// Someone who waits for `LOCK`.
+pub struct LockWaiter<'a>(&'a Page);
+
+impl Drop for LockWaiter<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(word::LOCK_WAITERS, u64::MAX);
     }
 }
 

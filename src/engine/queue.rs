@@ -1,7 +1,7 @@
 //! The queue of one process's commits: exactly one thread leads while anyone waits.
 
-use super::commit::{Committed, Request};
 use super::Core;
+use super::commit::{Committed, Request};
 use crate::error::{Code, Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -102,8 +102,11 @@ impl std::fmt::Debug for Queue {
 impl Core {
     /// Decides the request under `LOCK` and appends its frame; returns once the answer survives a power cut.
     pub fn commit(&self, request: Box<dyn Request>) -> Result<Committed> {
-        let pending =
-            Arc::new(Pending { request: Mutex::new(request), state: Mutex::new(State::Queued), changed: Condvar::new() });
+        let pending = Arc::new(Pending {
+            request: Mutex::new(request),
+            state: Mutex::new(State::Queued),
+            changed: Condvar::new(),
+        });
         let boottime = self.clock.boottime() + self.lock_timeout;
         let deadline = Instant::now() + Duration::from_nanos(self.lock_timeout);
         let mut lead = self.queue.join(&pending);
@@ -125,7 +128,10 @@ impl Core {
                         drop(state);
                         if self.queue.remove(&pending) {
                             self.leave(&pending);
-                            return Err(Error::new(Code::Timeout, "LOCK could not be had within lock_timeout; nothing was written"));
+                            return Err(Error::new(
+                                Code::Timeout,
+                                "LOCK could not be had within lock_timeout; nothing was written",
+                            ));
                         }
                     }
                 }

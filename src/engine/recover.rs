@@ -122,7 +122,11 @@ pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>
         return Err(Error::corrupt(segment.name(), end, what));
     }
     if follows(dir, live + 1, &manifest.store)? {
-        return Err(Error::corrupt(names::MANIFEST, 0, "it is older than the log: the segment after the live one has frames"));
+        return Err(Error::corrupt(
+            names::MANIFEST,
+            0,
+            "it is older than the log: the segment after the live one has frames",
+        ));
     }
     if write {
         let from = if segment_of(durable_before) == live { offset_of(durable_before) } else { HEADER_LEN };

@@ -153,7 +153,8 @@ impl Core {
             }
             voucher.clear();
         }
-        let mut e = Error::new(Code::Io, format!("can't sync {}: the system reported an error", voucher.segment.name()));
+        let mut e =
+            Error::new(Code::Io, format!("can't sync {}: the system reported an error", voucher.segment.name()));
         e.os_errno = voucher.errno();
         Err(e)
     }

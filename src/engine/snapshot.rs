@@ -56,36 +56,60 @@ impl Snapshot {
     }
 
     /// Calls `f` with the newest version of the key; `None` if it is absent or deleted.
+    #[inline]
     pub fn get<R>(&self, key: &[u8], f: impl FnOnce(Item<'_>) -> Result<R>) -> Result<Option<R>> {
         let hash = hash(key);
-        let (mut hidden, mut f) = (0, Some(f));
-        let mut answer = |version: Version<'_>, hidden: Position| {
-            self.note(version.revision);
-            match (version.item(), f.take()) {
-                (Some(item), Some(f)) if item.revision >= hidden => f(item).map(Some),
-                _ => Ok(None),
-            }
-        };
+        let mut hidden = 0;
         for table in self.view.memtables.iter().rev() {
-            if let Some(found) = table.get(key, hash, self.at, &mut hidden, &mut answer) {
-                self.note(hidden);
-                return found;
+            let table = table.read();
+            hidden = hidden.max(table.hidden(key, self.at));
+            if let Some(version) = table.find(key, hash, self.at) {
+                return self.answer(version, hidden, f);
             }
         }
+        self.get_in_tables(key, hidden, f)
+    }
+
+    fn get_in_tables<R>(
+        &self,
+        key: &[u8],
+        mut hidden: Position,
+        f: impl FnOnce(Item<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let mut f = Some(f);
         for table in self.view.tables.iter().rev() {
             hidden = hidden.max(table.range_revision(key)?.unwrap_or(0));
-            if let Some(found) = table.get(key, |version| answer(version, hidden))? {
-                self.note(hidden);
-                return found;
+            let found = table.get(key, |version| match f.take() {
+                Some(f) => self.answer(version, hidden, f),
+                None => Ok(None),
+            })?;
+            if let Some(answer) = found {
+                return answer;
             }
         }
         self.note(hidden);
         Ok(None)
     }
 
+    /// What the newest version says, unless a range tombstone of a greater revision hides it.
+    #[inline]
+    fn answer<R>(
+        &self,
+        version: Version<'_>,
+        hidden: Position,
+        f: impl FnOnce(Item<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
+        self.note(version.revision.max(hidden));
+        match version.item() {
+            Some(item) if item.revision >= hidden => f(item).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The items with keys in `start..end`, sorted; without `end`, to the last key.
     pub fn scan(&self, start: &[u8], end: Option<&[u8]>) -> Result<Cursor<'_>> {
-        let memtables = self.view.memtables.iter().map(|t| Input { source: Box::new(t.source(self.at)), ranges: t.ranges() });
+        let memtables =
+            self.view.memtables.iter().map(|t| Input { source: Box::new(t.source(self.at)), ranges: t.ranges() });
         let mut inputs: Vec<Input<'_>> = memtables.collect();
         for table in &self.view.tables {
             inputs.push(Input { source: Box::new(table.cursor(true)), ranges: table.ranges()? });

@@ -4,8 +4,8 @@
 use super::page::Page;
 use super::sync::Voucher;
 use crate::error::{Code, Error, Result};
-use crate::files::{fork, names};
 use crate::files::storage::{Clock, Directory, File, Identity, Lock};
+use crate::files::{fork, names};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,18 +46,36 @@ impl StoreLock {
     }
 
     /// Takes the lock, waiting until `deadline` (on the boot-time clock, nanoseconds).
-    pub fn take<'a>(&'a self, dir: &dyn Directory, page: &'a Page, clock: &dyn Clock, deadline: u64) -> Result<Held<'a>> {
+    pub fn take<'a>(
+        &'a self,
+        dir: &dyn Directory,
+        page: &'a Page,
+        clock: &dyn Clock,
+        deadline: u64,
+    ) -> Result<Held<'a>> {
         let left = Duration::from_nanos(deadline.saturating_sub(clock.boottime()));
         let writer = self.writer.try_lock_for(left).ok_or_else(timeout)?;
+        if !try_exclusive(&*self.file)? {
+            self.wait(page, clock, deadline)?;
+        }
+        if let Err(e) = page.make_writable() {
+            // It fails only for a descriptor that isn't one. Nothing is stored in a page that can't be written.
+            let _ = self.file.unlock();
+            return Err(e);
+        }
+        let held = Held { lock: self, page, writer };
+        self.still_ours(dir)?;
+        Ok(held)
+    }
+
+    /// Until flock is ours.
+    fn wait(&self, page: &Page, clock: &dyn Clock, deadline: u64) -> Result<()> {
+        page.make_writable()?;
+        let _waiter = page.lock_waiter();
         loop {
             let seen = page.unlocked();
             if try_exclusive(&*self.file)? {
-                if let Err(e) = page.make_writable() {
-                    // It fails only for a descriptor that isn't one.
-                    let _ = self.file.unlock();
-                    return Err(e);
-                }
-                break;
+                return Ok(());
             }
             let left = deadline.saturating_sub(clock.boottime());
             if left == 0 {
@@ -65,9 +83,6 @@ impl StoreLock {
             }
             page.wait_unlocked(seen, LOOK_AGAIN.min(Duration::from_nanos(left)));
         }
-        let held = Held { lock: self, page, writer };
-        self.still_ours(dir)?;
-        Ok(held)
     }
 
     /// `LOCK` or `SHARED` replaced or unlinked under us would be a second truth.
@@ -76,7 +91,9 @@ impl StoreLock {
             match dir.identity(name) {
                 Ok(now) if (now.device, now.inode) == (ours.device, ours.inode) => (),
                 Ok(_) => return Err(Error::new(Code::Io, format!("{name} was replaced while the store was open"))),
-                Err(e) => return Err(Error::io(format_args!("find {name}, which was there when the store was opened"), &e)),
+                Err(e) => {
+                    return Err(Error::io(format_args!("find {name}, which was there when the store was opened"), &e));
+                }
             }
         }
         Ok(())

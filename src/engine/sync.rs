@@ -190,7 +190,10 @@ impl Core {
                 self.prepare(&mut held)?
             };
             if voucher.sync_appended(self)?.is_none() && voucher.failed() {
-                let mut e = Error::new(Code::Io, format!("can't sync {}: the system reported an error", voucher.segment.name()));
+                let mut e = Error::new(
+                    Code::Io,
+                    format!("can't sync {}: the system reported an error", voucher.segment.name()),
+                );
                 e.os_errno = voucher.errno();
                 return Err(e);
             }

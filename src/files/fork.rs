@@ -4,16 +4,16 @@
 
 use super::os::RealFile;
 use super::storage::File;
+use parking_lot::Mutex;
 use rustix::fd::AsRawFd;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-use parking_lot::Mutex;
 use std::any::Any;
+use std::cell::UnsafeCell;
 use std::io;
 use std::ptr;
-use std::sync::{Arc, Weak};
-use std::cell::UnsafeCell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::{Arc, Weak};
 
 const PAGE: usize = 4096;
 

@@ -116,7 +116,14 @@ impl Body {
     }
 
     /// Appends the frame to `out`, as it stands at `offset` of a segment with `salt`; returns its CRC.
-    pub fn write_frame(&self, out: &mut Vec<u8>, salt: u64, offset: u64, previous: u32, durable_before: Position) -> u32 {
+    pub fn write_frame(
+        &self,
+        out: &mut Vec<u8>,
+        salt: u64,
+        offset: u64,
+        previous: u32,
+        durable_before: Position,
+    ) -> u32 {
         let at = out.len();
         out.extend_from_slice(&u32::try_from(self.frame_len()).expect("a frame is at most 256 MiB").to_le_bytes());
         out.extend_from_slice(&[0; 4]);

@@ -157,7 +157,10 @@ impl Manifest {
             1 => SyncMode::Os,
             _ => return Err(Flaw::Damage(40, "no sync mode has this number")),
         };
-        if version == 0 || u32_at(body, 76) != 0 || HEADER_LEN + counts[0] * 32 + (counts[1] + counts[2]) * 16 != body.len() {
+        if version == 0
+            || u32_at(body, 76) != 0
+            || HEADER_LEN + counts[0] * 32 + (counts[1] + counts[2]) * 16 != body.len()
+        {
             return Err(Flaw::Damage(64, "the counts don't fit the manifest's length"));
         }
         let (tables, rest) = body[HEADER_LEN..].split_at(counts[0] * 32);
@@ -165,7 +168,8 @@ impl Manifest {
         let entries = |bytes: &[u8]| -> Vec<SegmentEntry> {
             bytes.chunks_exact(16).map(|e| SegmentEntry { number: u64_at(e, 0), sealed: u64_at(e, 8) }).collect()
         };
-        let table = |e: &[u8]| TableEntry { number: u64_at(e, 0), from: u64_at(e, 8), to: u64_at(e, 16), size: u64_at(e, 24) };
+        let table =
+            |e: &[u8]| TableEntry { number: u64_at(e, 0), from: u64_at(e, 8), to: u64_at(e, 16), size: u64_at(e, 24) };
         let manifest = Manifest {
             generation: u64_at(body, 16),
             store: std::array::from_fn(|i| body[24 + i]),

@@ -1,0 +1,207 @@
+//! A child of `fork` must not use its parent's handle: it is told so, whatever it does harms nobody, and it keeps nothing
+//! of the parent's locked.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dirkv::backend::NewItem;
+use dirkv::{Backend, Code, Error};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Child, Part, Watchdog, assert_clean, dump, open};
+
+#[test]
+fn child() {
+    support::play(&[("forker", forker), ("crowd", crowd), ("leaver", leaver), ("executor", executor)]);
+}
+
+/// Forks; the child does this and ends without running anything else of this program.
+fn fork(child: impl FnOnce() -> i32) -> Pid {
+    // SAFETY: the allocator of the C library can be used in a child; everything else it does is what is tested here.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let code = child();
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(code) };
+    }
+    Pid::from_raw(pid).expect("fork failed")
+}
+
+#[track_caller]
+fn assert_ends_well(pid: Pid) {
+    let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(0), "the child says so: {status:?}");
+}
+
+/// 0 if every call says `FORKED`, else the number of the one that doesn't.
+fn every_call_refuses(store: &Backend) -> i32 {
+    fn refused<T>(result: Result<T, Error>) -> bool {
+        result.is_err_and(|e| e.code == Code::Forked)
+    }
+    let item = NewItem { key: b"k", value: b"v", ttl: 0 };
+    let calls = [
+        refused(store.get("a", "b")),
+        refused(store.exists("a", "b")),
+        refused(store.get_item("a", "b")),
+        refused(store.keys("a", None, 0)),
+        refused(store.items("a", None, 0, true)),
+        refused(store.upsert("a", "b", b"child", 0)),
+        refused(store.create("a", "new", b"child", 0)),
+        refused(store.upsert_items("a", &[item])),
+        refused(store.compare_and_swap("a", "b", b"child", b"parent", 0)),
+        refused(store.delete("a", "b")),
+        refused(store.delete_bucket("", "a")),
+        refused(store.acquire_lock("token", 1_000_000, 0)),
+        refused(store.locks()),
+        refused(store.sync()),
+        refused(store.compact()),
+        refused(store.check()),
+        refused(store.stats_json()),
+    ];
+    calls.iter().position(|refused| !refused).map_or(0, |at| i32::try_from(at).unwrap() + 1)
+}
+
+fn forker(part: &Part) {
+    let store = open(&part.path);
+    store.upsert("a", "b", b"parent", 0).unwrap();
+    store.upsert("large", "a roll", &[1; 70_000], 0).unwrap();
+    assert_ends_well(fork(|| every_call_refuses(&store)));
+    // It closes the handle, drops it, and opens its own.
+    let twice = open(&part.path);
+    let mut taken = Some(store);
+    assert_ends_well(fork(|| {
+        let inherited = taken.take().unwrap();
+        inherited.close();
+        drop(inherited);
+        let own = open(&part.path);
+        own.upsert("a", "child", b"its own", 0).unwrap();
+        own.compact().unwrap();
+        drop(own);
+        every_call_refuses(&twice)
+    }));
+    let store = taken.unwrap();
+    assert_eq!(store.get("a", "child").unwrap(), b"its own");
+    for n in 0..50u8 {
+        store.upsert("a", n.to_string(), &[n; 3000], 0).unwrap();
+        assert_eq!(twice.get("a", n.to_string()).unwrap(), [n; 3000]);
+    }
+    store.compact().unwrap();
+    assert_clean(&store);
+    // A child that ends as programs do, with the handle open.
+    let pid = fork(|| std::process::exit(0));
+    assert_ends_well(pid);
+    assert_eq!(store.get("a", "b").unwrap(), b"parent");
+    store.upsert("a", "b", b"still", 0).unwrap();
+    part.report("all well");
+}
+
+#[test]
+fn the_child_is_refused_and_the_parent_unharmed() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Child::start("forker", dir.path(), &[]).finish(), ["all well"]);
+    let store = open(dir.path());
+    assert_eq!(store.get("a", "b").unwrap(), b"still");
+    assert_eq!(dump(&store).len(), 53);
+    assert_clean(&store);
+}
+
+/// Forks while its threads are in the middle of everything.
+fn crowd(part: &Part) {
+    let store = open(&part.path);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let (store, stop) = (&store, &stop);
+            scope.spawn(move || {
+                let mut n = 0u64;
+                while !stop.load(Ordering::SeqCst) {
+                    store.upsert("crowd", format!("{thread} {}", n % 40), &n.to_le_bytes().repeat(200), 0).unwrap();
+                    n += 1;
+                }
+            });
+        }
+        for round in 0..60 {
+            assert_ends_well(fork(|| match store.upsert("a", "b", b"child", 0) {
+                Err(e) if e.code == Code::Forked => match open(&part.path).upsert("children", round.to_string(), b"x", 0) {
+                    Ok(_) => 0,
+                    Err(_) => 2,
+                },
+                _ => 1,
+            }));
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(store.items("children", None, 0, false).unwrap().len(), 60);
+    assert_clean(&store);
+    part.report("all well");
+}
+
+#[test]
+fn forks_in_the_middle_of_everything() {
+    let _watchdog = Watchdog::new("forks_in_the_middle_of_everything");
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Child::start("crowd", dir.path(), &[]).finish(), ["all well"]);
+}
+
+/// Writes without end, while a child of it does nothing but live.
+fn leaver(part: &Part) {
+    let store = open(&part.path);
+    std::thread::scope(|scope| {
+        for thread in 0..3u8 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0u64.. {
+                    store.upsert("left", format!("{thread}"), &n.to_le_bytes().repeat(300), 0).unwrap();
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        let idle = fork(|| {
+            std::thread::sleep(Duration::from_secs(60));
+            0
+        });
+        part.report(idle.as_raw_nonzero());
+    });
+}
+
+#[test]
+fn a_child_keeps_nothing_locked_when_its_parent_is_killed() {
+    let _watchdog = Watchdog::new("a_child_keeps_nothing_locked_when_its_parent_is_killed");
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for round in 0..15u64 {
+        let mut parent = Child::start("leaver", dir.path(), &[]);
+        let idle = Pid::from_raw(parent.line().parse().unwrap()).unwrap();
+        std::thread::sleep(Duration::from_micros(fastrand::u64(..6_000)));
+        parent.signal(Signal::KILL);
+        // A TIMEOUT would say that somebody holds LOCK.
+        for _ in 0..20 {
+            store.upsert("other", "round", &round.to_le_bytes(), 0).unwrap();
+        }
+        drop(open(dir.path()));
+        store.compact().unwrap();
+        kill_process(idle, Signal::KILL).unwrap();
+        let (_, status) = parent.end();
+        assert!(!status.success());
+    }
+    assert_clean(&store);
+}
+
+/// Starts another program, which must not inherit any descriptor of the store.
+fn executor(part: &Part) {
+    let store = open(&part.path);
+    store.upsert("a", "b", b"c", 0).unwrap();
+    let listed = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let path = part.path.to_str().unwrap();
+    assert!(listed.status.success() && !text.contains(path), "{text}");
+    part.report("all well");
+}
+
+#[test]
+fn no_descriptor_survives_an_exec() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().canonicalize().unwrap();
+    assert_eq!(Child::start("executor", &path, &[]).finish(), ["all well"]);
+}

@@ -1,0 +1,420 @@
+//! A system that says no: calls that fail, a full disk, no more descriptors, writes that stay short, a filesystem that won't
+//! do. Never a lie, a crash or a hang; and the store works again afterwards.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dirkv::{Backend, Code, Error};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::{Child, Part, Watchdog, assert_clean, dump, has, is_root, open, open_with, skipped};
+
+#[test]
+fn child() {
+    support::play(&[("fixed", fixed), ("descriptors", descriptors), ("short", short), ("large", large)]);
+}
+
+type Map = BTreeMap<String, Vec<u8>>;
+
+const CHANGES: u64 = 26;
+
+/// The n-th change of the fixed workload.
+fn perform(store: &Backend, n: u64) -> Result<(), Error> {
+    match n % 13 {
+        9 => store.compact(),
+        7 => store.delete_bucket("", "two"),
+        _ => {
+            let len = if n.is_multiple_of(5) { 9_000 } else { 3_000 };
+            let bucket = if n.is_multiple_of(3) { "two" } else { "one" };
+            let value = n.to_le_bytes().repeat(len / 8);
+            store.upsert(bucket, (n % 17).to_string(), &value, 0).map(drop)
+        }
+    }
+}
+
+fn apply(model: &mut Map, n: u64) {
+    match n % 13 {
+        9 => (),
+        7 => model.retain(|path, _| !path.starts_with("two/")),
+        _ => {
+            let len = if n.is_multiple_of(5) { 9_000 } else { 3_000 };
+            let bucket = if n.is_multiple_of(3) { "two" } else { "one" };
+            model.insert(format!("{bucket}/{}", n % 17), n.to_le_bytes().repeat(len / 8));
+        }
+    }
+}
+
+/// What may be there, given what each change answered: more than one state only after an `UNCERTAIN`.
+struct Expected(Vec<Map>);
+
+impl Expected {
+    fn new() -> Expected {
+        Expected(vec![Map::new()])
+    }
+
+    fn note(&mut self, n: u64, answer: &str) {
+        let mut changed = self.0.clone();
+        changed.iter_mut().for_each(|map| apply(map, n));
+        match answer {
+            "OK" => self.0 = changed,
+            "UNCERTAIN" => self.0.extend(changed),
+            // A delete_bucket finds none: the same as done.
+            _ => (),
+        }
+        self.0.dedup();
+        assert!(self.0.len() < 200, "too much is uncertain");
+    }
+
+    #[track_caller]
+    fn check(&self, there: &Map, what: &str) {
+        assert!(self.0.contains(there), "{what}: there is {:?}", there.keys().collect::<Vec<_>>());
+    }
+}
+
+fn perform_and_report(part: &Part, store: &Backend, numbers: std::ops::Range<u64>) {
+    for n in numbers {
+        let answer = perform(store, n);
+        part.report(format_args!("{n} {} {}", answer.as_ref().map_or_else(|e| e.code.name(), |()| "OK"), say(answer)));
+    }
+}
+
+fn say(answer: Result<(), Error>) -> String {
+    answer.map_or_else(|e| e.message.replace(['\n', '@'], " "), |()| String::new())
+}
+
+/// Goes on whatever is answered.
+fn fixed(part: &Part) {
+    let settings = [("background", "off"), ("lock_timeout", "300ms")];
+    match Backend::open(&support::params(&part.path, &settings)) {
+        Ok(store) => {
+            perform_and_report(part, &store, 0..CHANGES);
+            // What this process itself sees in the end.
+            match store.items("", None, 0, true) {
+                Ok(items) => part.report(format_args!("there {}", items.len())),
+                Err(e) => part.report(format_args!("unreadable {}", e.code.name())),
+            }
+        }
+        Err(e) => part.report(format_args!("not-opened {} {e}", e.code.name())),
+    }
+    part.report("end");
+}
+
+/// Runs the workload with a fault injected, and examines what is left. Returns how many errors were answered.
+fn with_fault(inject: &str, call: &str) -> usize {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let (inject, trace) = (format!("inject={inject}"), format!("trace={call}"));
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let said = Child::spawn(&inject, Child::command_under(&strace, "fixed", &path, &[])).finish();
+    assert_eq!(said.last().map(String::as_str), Some("end"), "{inject}: {said:?}");
+    let mut expected = Expected::new();
+    let mut errors = 0;
+    for line in &said {
+        let mut words = line.split(' ');
+        let (Some(first), Some(answer)) = (words.next(), words.next()) else { continue };
+        if let Ok(n) = first.parse() {
+            expected.note(n, answer);
+            errors += usize::from(!["OK", "NOT_FOUND"].contains(&answer));
+        }
+        errors += usize::from(first == "not-opened");
+        let lies = ["INTERNAL", "BAD_PARAMETER", "CORRUPT", "CLOSED", "LOCK_LOST", "LIMIT_EXCEEDED"];
+        assert!(!lies.contains(&answer), "{inject}: {line}");
+    }
+    let store = open_with(&path, &[("background", "off")]);
+    expected.check(&dump(&store), &format!("{inject}: {said:#?}"));
+    assert_clean(&store);
+    for n in 100..120 {
+        store.upsert("after", n.to_string(), b"works", 0).unwrap();
+    }
+    store.compact().unwrap();
+    assert_clean(&store);
+    assert_eq!(store.items("after", None, 0, false).unwrap().len(), 20);
+    errors
+}
+
+#[test]
+fn calls_that_fail() {
+    if !has("strace") {
+        return skipped("calls_that_fail", "needs strace");
+    }
+    let cases: [(&str, &[&str], &[&str]); 11] = [
+        ("pwrite64", &["EIO", "ENOSPC"], &["1", "2", "3", "4", "5", "8", "12", "17", "6+", "14+"]),
+        ("pwrite64", &["EINTR"], &["1", "3", "5", "8", "12"]),
+        ("fdatasync", &["EIO"], &["1", "2", "3", "4", "5", "7", "9", "12", "15", "20", "5+", "12+"]),
+        ("fdatasync", &["EINTR", "ENOSPC"], &["5", "9", "13"]),
+        ("fsync", &["EIO"], &["1", "2", "3", "4", "5", "6", "8", "4+"]),
+        ("renameat", &["EIO", "ENOSPC"], &["1", "2", "3", "4", "2+"]),
+        ("fallocate", &["ENOSPC", "EINTR", "EDQUOT"], &["1", "2", "3", "4", "5", "3+"]),
+        ("unlinkat", &["EIO", "EINTR"], &["1", "2", "3", "5"]),
+        ("flock", &["EINTR", "EIO", "ENOLCK"], &["1", "2", "3", "4", "6", "9", "20"]),
+        ("pread64", &["EIO", "EINTR"], &["2", "3", "4", "6", "9", "15"]),
+        ("openat", &["EMFILE", "EINTR"], &["14", "18", "22", "26", "30", "40"]),
+    ];
+    let mut errors = 0;
+    for (call, errnos, times) in cases {
+        for errno in errnos {
+            for n in times {
+                errors += with_fault(&format!("{call}:error={errno}:when={n}"), call);
+            }
+        }
+    }
+    assert!(errors > 60, "only {errors} errors were answered: are the names of the system calls right?");
+}
+
+/// A limit for as long as this lives.
+struct Limited(Resource, Rlimit);
+
+impl Limited {
+    fn new(resource: Resource, most: u64) -> Limited {
+        let before = getrlimit(resource);
+        setrlimit(resource, Rlimit { current: Some(most), maximum: before.maximum }).unwrap();
+        Limited(resource, before)
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        let Limited(resource, before) = self;
+        let _ = setrlimit(*resource, before.clone());
+    }
+}
+
+/// Performs changes under a limit that grows, then without one; what was answered must be true each time.
+fn under_limits(part: &Part, resource: Resource, limits: &[u64], wanted: &[Code]) {
+    let store = open_with(&part.path, &[("background", "off"), ("lock_timeout", "300ms")]);
+    let mut expected = Expected::new();
+    let (mut n, mut errors) = (0, 0);
+    for most in limits {
+        {
+            let _limited = Limited::new(resource.clone(), *most);
+            for _ in 0..CHANGES {
+                let answer = perform(&store, n);
+                expected.note(n, answer.as_ref().map_or_else(|e| e.code.name(), |()| "OK"));
+                if let Err(e) = answer
+                    && e.code != Code::NotFound
+                {
+                    assert!(wanted.contains(&e.code), "limit {most}: {:?} {e}", e.code);
+                    errors += 1;
+                }
+                n += 1;
+            }
+        }
+        expected.check(&dump(&store), &format!("limit {most}"));
+        for _ in 0..5 {
+            n += 1;
+            let answer = perform(&store, n);
+            expected.note(n, answer.as_ref().map_or_else(|e| e.code.name(), |()| "OK"));
+            assert!(answer.as_ref().is_ok_and(|()| true) || answer.is_err_and(|e| e.code == Code::NotFound));
+        }
+        expected.check(&dump(&store), &format!("after limit {most}"));
+        assert_clean(&store);
+    }
+    drop(store);
+    expected.check(&dump(&open(&part.path)), "opened again");
+    assert!(errors > 0, "the limits were never met");
+    part.report("all well");
+}
+
+fn descriptors(part: &Part) {
+    let next = fs::File::open("/dev/null").map(|file| std::os::fd::AsRawFd::as_raw_fd(&file)).unwrap();
+    let next = u64::try_from(next).unwrap();
+    // Not even an open: an error, and no panic.
+    for most in next..next + 4 {
+        let _limited = Limited::new(Resource::Nofile, most);
+        let e = Backend::open(&support::params(&part.path.join("not"), &[])).unwrap_err();
+        assert!(matches!(e.code, Code::Io), "{:?} {e}", e.code);
+        assert_eq!(e.os_errno, libc::EMFILE, "{e}");
+    }
+    let limits: Vec<u64> = (next + 4..next + 20).collect();
+    under_limits(part, Resource::Nofile, &limits, &[Code::Io]);
+}
+
+#[test]
+fn no_more_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Child::start("descriptors", &dir.path().join("store"), &[]).finish(), ["all well"]);
+}
+
+fn short(part: &Part) {
+    // SAFETY: a write beyond the limit shall fail and not end the process.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    // Writes that cross the limit stay short, those after it fail.
+    let limits = [64, 1_000, 5_000, 20_001, 33_333, 50_000, 65_535, 70_000];
+    under_limits(part, Resource::Fsize, &limits, &[Code::NoSpace, Code::Io, Code::Uncertain]);
+}
+
+#[test]
+fn writes_that_stay_short() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Child::start("short", &dir.path().join("store"), &[]).finish(), ["all well"]);
+}
+
+/// A filesystem in a file, mounted; gone with this.
+struct Mounted {
+    dir: tempfile::TempDir,
+}
+
+impl Mounted {
+    fn new(test: &str, make: &str, size: &str) -> Option<Mounted> {
+        let refused = |why: &str| {
+            skipped(test, why);
+            None
+        };
+        if !is_root() {
+            return refused("needs root");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Mounted { dir };
+        let (image, point) = (mounted.dir.path().join("image"), mounted.point());
+        fs::create_dir(&point).unwrap();
+        let runs = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+        if !runs(Command::new("truncate").args(["-s", size]).arg(&image)) || !runs(Command::new(make).arg("-q").arg(&image)) {
+            return refused(&format!("needs {make}"));
+        }
+        if !runs(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&point)) {
+            return refused("needs to mount a loop device");
+        }
+        Some(mounted)
+    }
+
+    fn point(&self) -> PathBuf {
+        self.dir.path().join("mounted")
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.point()).output();
+    }
+}
+
+/// Takes what room there is.
+fn fill(path: &Path) {
+    let mut size = 1 << 20;
+    for n in 0.. {
+        let file = path.join(format!("filler{n}"));
+        if fs::write(&file, vec![1; size]).is_err() {
+            size /= 4;
+        }
+        if size < 512 {
+            return;
+        }
+    }
+}
+
+fn make_room(path: &Path) {
+    for entry in fs::read_dir(path).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with("filler") {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
+fn disk_full(mounted: &Mounted, settings: &[(&str, &str)]) {
+    let path = mounted.point().join("store");
+    let store = open_with(&path, settings);
+    let other = open_with(&path, &[("read_only", "true")]);
+    let mut model = Map::new();
+    for round in 0..3u64 {
+        let mut refusals = 0;
+        for n in 0..400u64 {
+            if n == 60 {
+                fill(&mounted.point());
+            }
+            if n == 300 {
+                make_room(&mounted.point());
+            }
+            let key = (n % 90).to_string();
+            let value = (round * 1000 + n).to_le_bytes().repeat(250);
+            match store.upsert("full", &key, &value, 0) {
+                Ok(_) => drop(model.insert(format!("full/{key}"), value)),
+                Err(e) => {
+                    assert_eq!(e.code, Code::NoSpace, "{e}");
+                    assert!((60..300).contains(&n), "no room, though there is room: {e}");
+                    refusals += 1;
+                    if refusals % 20 == 1 {
+                        assert!(dump(&store) == model && dump(&other) == model, "reads go on");
+                    }
+                }
+            }
+        }
+        assert!(refusals > 100, "the disk was full, but only {refusals} changes were refused");
+        assert!(dump(&store) == model && dump(&other) == model, "round {round}");
+        assert_clean(&store);
+    }
+    store.compact().unwrap();
+    drop(other);
+    drop(store);
+    let store = open(&path);
+    assert!(dump(&store) == model);
+    assert_clean(&store);
+}
+
+#[test]
+fn disk_full_on_ext4() {
+    let _watchdog = Watchdog::new("disk_full_on_ext4");
+    let Some(mounted) = Mounted::new("disk_full_on_ext4", "mkfs.ext4", "16M") else { return };
+    disk_full(&mounted, &[]);
+}
+
+#[test]
+fn disk_full_without_background_on_ext4() {
+    let _watchdog = Watchdog::new("disk_full_without_background_on_ext4");
+    let Some(mounted) = Mounted::new("disk_full_without_background_on_ext4", "mkfs.ext4", "16M") else { return };
+    disk_full(&mounted, &[("background", "off")]);
+}
+
+#[test]
+fn disk_full_on_btrfs() {
+    let _watchdog = Watchdog::new("disk_full_on_btrfs");
+    let Some(mounted) = Mounted::new("disk_full_on_btrfs", "mkfs.btrfs", "128M") else { return };
+    disk_full(&mounted, &[]);
+}
+
+/// Opens, writes and ends; says what an open answered.
+fn large(part: &Part) {
+    match Backend::open(&support::params(&part.path, &[])) {
+        Ok(_) => part.report("opened"),
+        Err(e) => part.report(format_args!("{} {e}", e.code.name())),
+    }
+}
+
+#[test]
+fn no_room_for_a_new_store() {
+    let Some(mounted) = Mounted::new("no_room_for_a_new_store", "mkfs.ext4", "16M") else { return };
+    fill(&mounted.point());
+    let path = mounted.point().join("store");
+    let said = Child::start("large", &path, &[]).finish();
+    assert!(said[0].starts_with("NO_SPACE"), "{said:?}");
+    make_room(&mounted.point());
+    assert_eq!(Child::start("large", &path, &[]).finish(), ["opened"]);
+    assert_clean(&open(&path));
+}
+
+#[test]
+fn a_fuse_filesystem_is_refused_by_name() {
+    const TEST: &str = "a_fuse_filesystem_is_refused_by_name";
+    if !has("bindfs") || !is_root() {
+        return skipped(TEST, "needs bindfs and root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (real, point) = (dir.path().join("real"), dir.path().join("mounted"));
+    fs::create_dir(&real).unwrap();
+    fs::create_dir(&point).unwrap();
+    if !Command::new("bindfs").arg(&real).arg(&point).output().is_ok_and(|output| output.status.success()) {
+        return skipped(TEST, "bindfs can't mount here");
+    }
+    let found = Backend::open_path(point.join("store"));
+    let direct = Backend::open_path(&point);
+    let left = fs::read_dir(&real).unwrap().count();
+    Command::new("umount").arg("-l").arg(&point).output().unwrap();
+    for refused in [found, direct] {
+        let e = refused.unwrap_err();
+        assert_eq!(e.code, Code::Unsupported, "{e}");
+        assert!(e.message.to_lowercase().contains("fuse"), "{e}");
+    }
+    assert_eq!(left, 0, "something was made on a filesystem that won't do");
+}
