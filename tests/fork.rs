@@ -123,10 +123,12 @@ fn crowd(part: &Part) {
         }
         for round in 0..60 {
             assert_ends_well(fork(|| match store.upsert("a", "b", b"child", 0) {
-                Err(e) if e.code == Code::Forked => match open(&part.path).upsert("children", round.to_string(), b"x", 0) {
-                    Ok(_) => 0,
-                    Err(_) => 2,
-                },
+                Err(e) if e.code == Code::Forked => {
+                    match open(&part.path).upsert("children", round.to_string(), b"x", 0) {
+                        Ok(_) => 0,
+                        Err(_) => 2,
+                    }
+                }
                 _ => 1,
             }));
         }

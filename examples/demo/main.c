@@ -2,8 +2,10 @@
 
 #include "demo.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,6 +75,7 @@ pid_t child(void (*body)(const char *path, void *shared), const char *path, void
         die("can't start a process");
     }
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* whatever becomes of us, it doesn't stay behind */
         body(path, shared);
         _exit(0);
     }

@@ -23,6 +23,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -70,7 +71,8 @@ func result(status C.dirkv_status, err *C.dirkv_error) error {
 type names []*C.char
 
 func (n *names) add(s string) *C.char {
-	c := C.CString(s)
+	// A NUL would end the name early. The library refuses every control character, so another one stands for it.
+	c := C.CString(strings.ReplaceAll(s, "\x00", "\x01"))
 	*n = append(*n, c)
 	return c
 }

@@ -90,6 +90,11 @@ def _do(call, *arguments):
             _lib.dirkv_error_free(err)
 
 
+def _text(name):
+    """A name for C. A NUL would end it early; the library refuses every control character, so another stands for it."""
+    return name.replace("\0", "\1").encode()
+
+
 def _number(call, *arguments):
     """The same, for a call whose result is a number: a revision or a fence."""
     number = c_uint64()
@@ -148,7 +153,7 @@ class Store:
         bag = c_void_p(_lib.dirkv_params_new())
         try:
             for name, value in {"path": path, **params}.items():
-                _do("params_set", bag, name.encode(), str(value).encode())
+                _do("params_set", bag, _text(name), _text(str(value)))
             if clock:
                 _do("params_set_clock", bag, self._clock, None)
             _do("open", bag, byref(self._b))
@@ -165,56 +170,56 @@ class Store:
         self.close()
 
     def create(self, bucket, key, value, ttl=0):
-        return _number("create_val", self._b, bucket.encode(), key.encode(), value, len(value), ttl)
+        return _number("create_val", self._b, _text(bucket), _text(key), value, len(value), ttl)
 
     def upsert(self, bucket, key, value, ttl=0):
-        return _number("upsert_val", self._b, bucket.encode(), key.encode(), value, len(value), ttl)
+        return _number("upsert_val", self._b, _text(bucket), _text(key), value, len(value), ttl)
 
     def upsert_items(self, bucket, items):
         block = pack(items)
-        return _number("upsert_packed", self._b, bucket.encode(), block, len(block))
+        return _number("upsert_packed", self._b, _text(bucket), block, len(block))
 
     def compare_and_swap(self, bucket, key, value, previous, ttl=0):
-        return _number("compare_and_swap_val", self._b, bucket.encode(), key.encode(), value, len(value), previous,
+        return _number("compare_and_swap_val", self._b, _text(bucket), _text(key), value, len(value), previous,
                        len(previous), ttl)
 
     def put_if_revision(self, bucket, key, value, expected, ttl=0):
-        return _number("put_if_revision", self._b, bucket.encode(), key.encode(), value, len(value), expected, ttl)
+        return _number("put_if_revision", self._b, _text(bucket), _text(key), value, len(value), expected, ttl)
 
     def touch(self, bucket, key, ttl=0):
-        return _number("touch", self._b, bucket.encode(), key.encode(), ttl)
+        return _number("touch", self._b, _text(bucket), _text(key), ttl)
 
     def get(self, bucket, key):
         buf = Buf()
-        _do("get_val", self._b, bucket.encode(), key.encode(), byref(buf))
+        _do("get_val", self._b, _text(bucket), _text(key), byref(buf))
         try:
             return ctypes.string_at(buf.data, buf.len) if buf.len else b""
         finally:
             _lib.dirkv_buf_free(byref(buf))
 
     def delete(self, bucket, key):
-        _do("delete_key", self._b, bucket.encode(), key.encode())
+        _do("delete_key", self._b, _text(bucket), _text(key))
 
     def delete_bucket(self, parent, bucket):
-        _do("delete_bucket", self._b, parent.encode(), bucket.encode())
+        _do("delete_bucket", self._b, _text(parent), _text(bucket))
 
     def keys(self, bucket, after=None, limit=0):
-        return _entries("get_keys", self._b, bucket.encode(), after and after.encode(), limit)
+        return _entries("get_keys", self._b, _text(bucket), after and _text(after), limit)
 
     def items(self, bucket, after=None, limit=0, recursive=False):
-        return _entries("get_items", self._b, bucket.encode(), after and after.encode(), limit, int(recursive))
+        return _entries("get_items", self._b, _text(bucket), after and _text(after), limit, int(recursive))
 
     def locks(self):
         return _entries("get_locks", self._b)
 
     def acquire(self, token, ttl, wait=-1):
-        return _number("acquire_lock", self._b, token.encode(), ttl, wait)
+        return _number("acquire_lock", self._b, _text(token), ttl, wait)
 
     def renew(self, token, fence, ttl):
-        _do("renew_lock", self._b, token.encode(), fence, ttl)
+        _do("renew_lock", self._b, _text(token), fence, ttl)
 
     def release(self, token, fence):
-        _do("release_lock", self._b, token.encode(), fence)
+        _do("release_lock", self._b, _text(token), fence)
 
     @contextmanager
     def lock(self, token, ttl, wait=-1):

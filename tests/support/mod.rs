@@ -11,8 +11,8 @@ use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use dirkv::Backend;
 use dirkv::backend::Params;
+use dirkv::{Backend, Code, Error};
 
 /// Who hears nothing for so long says that something hangs.
 pub const HANGS: Duration = Duration::from_secs(120);
@@ -114,8 +114,11 @@ impl Part {
     }
 }
 
+/// What a part does.
+pub type Play = fn(&Part);
+
 /// To be called by the test named `child` of each test program: plays the part that the environment names, if it does.
-pub fn play(parts: &[(&str, fn(&Part))]) {
+pub fn play(parts: &[(&str, Play)]) {
     let Ok(name) = std::env::var(PART) else { return };
     let text = |name| std::env::var(name).unwrap_or_default();
     let part = Part { path: text(STORE).into(), settings: text(SETTINGS) };
@@ -220,7 +223,9 @@ impl Child {
     #[track_caller]
     pub fn order(&mut self, what: impl std::fmt::Display) {
         let orders = self.orders.as_mut().unwrap();
-        orders.write_all(format!("{what}\n").as_bytes()).unwrap_or_else(|e| panic!("{} takes no orders: {e}", self.name));
+        orders
+            .write_all(format!("{what}\n").as_bytes())
+            .unwrap_or_else(|e| panic!("{} takes no orders: {e}", self.name));
     }
 
     /// Sends it a signal.
@@ -307,4 +312,55 @@ pub fn copy(from: &Path, to: &Path) {
 pub fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(path).unwrap().map(Result::unwrap);
     entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
+}
+
+/// A filesystem in a file, mounted; gone with this.
+pub struct Mounted {
+    dir: tempfile::TempDir,
+}
+
+impl Mounted {
+    /// Makes an empty one; says so if that can't be done here.
+    pub fn new(test: &str, make: &str, size: &str) -> Option<Mounted> {
+        let refused = |why: &str| {
+            skipped(test, why);
+            None
+        };
+        if !is_root() {
+            return refused("needs root");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Mounted { dir };
+        let (image, point) = (mounted.dir.path().join("image"), mounted.point());
+        std::fs::create_dir(&point).unwrap();
+        let runs = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+        if !runs(Command::new("truncate").args(["-s", size]).arg(&image))
+            || !runs(Command::new(make).arg("-q").arg(&image))
+        {
+            return refused(&format!("needs {make}"));
+        }
+        if !runs(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&point)) {
+            return refused("needs to mount a loop device");
+        }
+        Some(mounted)
+    }
+
+    /// Where it is mounted.
+    pub fn point(&self) -> PathBuf {
+        self.dir.path().join("mounted")
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.point()).output();
+    }
+}
+
+/// An error that says of damage, and names a file of the store.
+#[track_caller]
+pub fn assert_names_damage(e: &Error, what: &str) {
+    assert!(matches!(e.code, Code::Corrupt | Code::Unsupported), "{what}: {:?} {e}", e.code);
+    let named = ["MANIFEST", "SHARED", "LOCK", "log-", "table-"].iter().any(|name| e.message.contains(name));
+    assert!(named || e.message.contains("format version"), "{what}: names nothing: {e}");
 }
