@@ -21,8 +21,13 @@ TO_INCLUDE = $(DESTDIR)$(INCLUDEDIR)
 
 all: build
 
-build:
+build: compiler
 	$(CARGO) build --release --lib
+	ln -sf libdirkv.so "$(RELEASE)/libdirkv.so.$(MAJOR)"
+
+# Rust needs a C compiler as its linker.
+compiler:
+	@command -v cc > /dev/null || .ci/tools
 
 # The header comes from src/ffi and is committed; check-header says whether the two still agree.
 header:
@@ -35,7 +40,7 @@ check-header:
 tools:
 	@.ci/tools
 
-demo: tools build
+demo: build
 	./examples/demo.sh
 
 # Everything. --no-fail-fast, so that one failure doesn't hide the next.
@@ -78,4 +83,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all build header check-header tools demo test check-fmt fmt lint bench install uninstall clean
+.PHONY: all build compiler header check-header tools demo test check-fmt fmt lint bench install uninstall clean

@@ -195,6 +195,9 @@ fn the_fixture_is_whole_and_small() {
             _ => {}
         }
     }
+    let footer = files["table-2"].last_chunk::<128>().unwrap();
+    let word = |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().unwrap());
+    assert_eq!((word(64), word(88)), (1, 1), "one tombstone and one range tombstone");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn check_mode(config: &Config, manifest: &Manifest) -> Result<()> {
     let name = |mode| if mode == SyncMode::Os { "os" } else { "full" };
     match config.sync {
         Some(asked) if asked != manifest.sync => Err(Error::new(
-            Code::BadParameter,
+            Code::Unsupported,
             format!("parameter sync is {}, but the store was created with sync={}", name(asked), name(manifest.sync)),
         )),
         _ => Ok(()),
