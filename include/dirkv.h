@@ -362,7 +362,7 @@ typedef struct {
 #define DIRKV_FORKED 15
 
 /**
- * What was asked for has been compacted away.
+ * What was asked for has been compacted away. Reserved: no call returns it yet.
  */
 #define DIRKV_COMPACTED 16
 
@@ -444,7 +444,7 @@ dirkv_params *dirkv_params_new(void);
  * dir_mode      octal (0700, at most 0777)        0700     of directories created, whatever the umask
  * file_mode     octal (0600, at most 0666)        0600     of files created, whatever the umask
  * segment_size  a size (64KiB to 1GiB)            8MiB     of a file of the log
- * memory_limit  a size (1MiB to 64GiB)            32MiB    about what the handle's index and cache may take
+ * memory_limit  a size (1MiB to 64GiB)            32MiB    what the handle's block cache may take
  * max_lock_ttl  a duration (1ms to 8760h)         60s      the longest lease that may be asked for
  *
  * A duration is an integer and ns, us, ms, s, m or h ("250ms"); a size an integer and B, KiB, MiB or GiB ("8MiB").
@@ -472,13 +472,11 @@ void dirkv_params_free(dirkv_params *params);
  * `out`     the handle, for dirkv_close
  *
  * Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is no
- * directory, another `sync` mode than the store's; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store,
- * or a newer format; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the directory can't be
- * written and `read_only` is not on.
+ * directory; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store, a newer format, or another `sync`
+ * mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the filesystem is
+ * read-only and `read_only` is not on; DIRKV_IO with EACCES: no permission.
  */
-dirkv_status dirkv_open(const dirkv_params *params,
-                        dirkv_backend **out,
-                        dirkv_error **err);
+dirkv_status dirkv_open(const dirkv_params *params, dirkv_backend **out, dirkv_error **err);
 
 /**
  * dirkv_open with the path and every other parameter at its default. The path is the system's: any bytes but NUL.
@@ -820,11 +818,13 @@ dirkv_status dirkv_compact(dirkv_backend *b,
 dirkv_status dirkv_check(dirkv_backend *b, dirkv_error **err);
 
 /**
- * Gives the handle's and the store's counters as one JSON object, for people and monitoring; names may come and go.
+ * Gives the handle's and the store's counters as one JSON object, for people and monitoring; new names may come, none goes.
  *
  * `json`  the text in UTF-8, not NUL-terminated, for dirkv_buf_free
  */
-dirkv_status dirkv_stats(dirkv_backend *b, dirkv_buf *json, dirkv_error **err);
+dirkv_status dirkv_stats(dirkv_backend *b,
+                         dirkv_buf *json,
+                         dirkv_error **err);
 
 #ifdef __cplusplus
 }  // extern "C"

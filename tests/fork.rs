@@ -9,11 +9,17 @@ use std::time::Duration;
 use dirkv::backend::NewItem;
 use dirkv::{Backend, Code, Error};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Child, Part, Watchdog, assert_clean, dump, open};
+use support::{Child, Part, Watchdog, assert_clean, dump, has, open, skipped};
 
 #[test]
 fn child() {
-    support::play(&[("forker", forker), ("crowd", crowd), ("leaver", leaver), ("executor", executor)]);
+    support::play(&[
+        ("forker", forker),
+        ("crowd", crowd),
+        ("leaver", leaver),
+        ("holder", holder),
+        ("executor", executor),
+    ]);
 }
 
 /// Forks; the child does this and ends without running anything else of this program.
@@ -184,6 +190,48 @@ fn a_child_keeps_nothing_locked_when_its_parent_is_killed() {
         drop(open(dir.path()));
         store.compact().unwrap();
         kill_process(idle, Signal::KILL).unwrap();
+        let (_, status) = parent.end();
+        assert!(!status.success());
+    }
+    assert_clean(&store);
+}
+
+/// The same by one thread, so that its n-th write is one under `LOCK`.
+fn holder(part: &Part) {
+    let store = open(&part.path);
+    let idle = fork(|| {
+        std::thread::sleep(Duration::from_secs(60));
+        0
+    });
+    part.report(std::process::id());
+    part.report(idle.as_raw_nonzero());
+    for n in 0u64.. {
+        store.upsert("held", "n", &n.to_le_bytes(), 0).unwrap();
+    }
+}
+
+#[test]
+fn a_child_keeps_nothing_locked_when_its_parent_is_killed_under_lock() {
+    const TEST: &str = "a_child_keeps_nothing_locked_when_its_parent_is_killed_under_lock";
+    let _watchdog = Watchdog::new(TEST);
+    if !has("strace") {
+        return skipped(TEST, "needs strace");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for n in [20, 21, 30] {
+        let inject = format!("inject=pwrite64:signal=KILL:when={n}");
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", &inject];
+        let mut parent = Child::spawn("holder", Child::command_under(&strace, "holder", dir.path(), &[]));
+        let [pid, idle] = [parent.line(), parent.line()];
+        // Killed, and until its child ends perhaps not yet buried.
+        let lives = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        while lives() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // A TIMEOUT would say that somebody holds LOCK.
+        store.upsert("other", "n", b"goes on", 0).unwrap();
+        kill_process(Pid::from_raw(idle.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
         let (_, status) = parent.end();
         assert!(!status.success());
     }

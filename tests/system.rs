@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use dirkv::{Backend, Code, Error};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,7 +14,13 @@ use support::{Child, Part, assert_clean, dump, has, is_root, open, open_with, sk
 
 #[test]
 fn child() {
-    support::play(&[("fixed", fixed), ("descriptors", descriptors), ("short", short), ("counting", counting)]);
+    support::play(&[
+        ("fixed", fixed),
+        ("descriptors", descriptors),
+        ("short", short),
+        ("counting", counting),
+        ("pairs", pairs),
+    ]);
 }
 
 type Map = BTreeMap<String, Vec<u8>>;
@@ -214,7 +220,11 @@ fn counting(part: &Part) {
                         Ok(_) => sure,
                         Err(e) if e.code == Code::Uncertain => unsure,
                         Err(e) => {
-                            assert!(matches!(e.code, Code::CompareFailed | Code::Io | Code::NoSpace), "{:?} {e}", e.code);
+                            assert!(
+                                matches!(e.code, Code::CompareFailed | Code::Io | Code::NoSpace),
+                                "{:?} {e}",
+                                e.code
+                            );
                             continue;
                         }
                     };
@@ -228,6 +238,51 @@ fn counting(part: &Part) {
     assert!((sure..=sure + unsure).contains(&sum), "{sum} counted, {sure} answered, {unsure} uncertain");
     part.report(sum);
     part.report(store.stats_json().unwrap());
+}
+
+/// Some create a key that fills a good part of a segment, others delete it: of each deletion that is answered there was a
+/// creation that happened. Decided together, they are told apart by a roll whose sync fails.
+fn pairs(part: &Part) {
+    let store = open_with(&part.path, &[("background", "off"), ("lock_timeout", "5s")]);
+    let (made, gone, unsure) = (AtomicI64::new(0), AtomicI64::new(0), AtomicI64::new(0));
+    let count = |counter: &AtomicI64, answer: Result<(), Error>| match answer {
+        Ok(()) => drop(counter.fetch_add(1, Ordering::SeqCst)),
+        Err(e) if e.code == Code::Uncertain => drop(unsure.fetch_add(1, Ordering::SeqCst)),
+        Err(_) => (),
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..2 * THREADS {
+            let (store, made, gone, count) = (&store, &made, &gone, &count);
+            scope.spawn(move || {
+                for n in 0..250usize {
+                    match thread % 2 {
+                        0 => count(made, store.create("pair", "key", &vec![1; n * 83 % 25_000], 0).map(drop)),
+                        _ => count(gone, store.delete("pair", "key")),
+                    }
+                }
+            });
+        }
+    });
+    let left = i64::from(store.exists("pair", "key").unwrap());
+    let (made, gone, unsure) = (made.into_inner(), gone.into_inner(), unsure.into_inner());
+    assert!((made - gone - left).abs() <= unsure, "{made} made, {gone} gone, {left} left, {unsure} uncertain");
+    part.report(made);
+}
+
+#[test]
+fn nothing_rests_on_what_did_not_happen() {
+    if !has("strace") {
+        return skipped("nothing_rests_on_what_did_not_happen", "needs strace");
+    }
+    for when in ["10+2", "11+3", "12+5"] {
+        let dir = tempfile::tempdir().unwrap();
+        let inject = format!("inject=fdatasync:error=EIO:when={when}");
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", &inject];
+        let path = dir.path().join("store");
+        let said = Child::spawn(&inject, Child::command_under(&strace, "pairs", &path, &[])).finish();
+        println!("{inject}: {said:?} made");
+        assert_clean(&open(&path));
+    }
 }
 
 #[test]

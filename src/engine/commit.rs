@@ -81,6 +81,8 @@ impl Core {
     /// Leads: takes `LOCK`, decides and appends for all who queue, and answers them. If `LOCK` can't be had, only `mine`
     /// is answered.
     pub fn lead(&self, mine: &Arc<Pending>, deadline: u64) {
+        // Under LOCK only what was appended since is left to follow; what can't be followed shows there, too.
+        let _ = self.snapshot();
         let mut held = match self.take_lock(deadline) {
             Ok(held) => held,
             Err(e) => {

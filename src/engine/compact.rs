@@ -159,6 +159,8 @@ impl Core {
             self.remove(&names::table(number));
         }
         if switched {
+            let (tables, segments) = (run.tables().len(), run.segments().len());
+            (self.log)(false, &format!("compacted {tables} tables and {segments} segments into table-{number}"));
             run.tables().iter().for_each(|t| self.remove(&names::table(t.number)));
             run.segments().iter().for_each(|s| self.remove(&names::log(s.number)));
             self.fresh_view()?;

@@ -27,7 +27,7 @@ pub struct Segment {
 /// Why a segment can't be opened.
 pub enum OpenError {
     /// There is no such file.
-    Missing,
+    Missing(String),
     /// Anything else.
     Other(Error),
 }
@@ -35,7 +35,7 @@ pub enum OpenError {
 impl From<OpenError> for Error {
     fn from(e: OpenError) -> Error {
         match e {
-            OpenError::Missing => Error::corrupt("MANIFEST", 0, "it names a segment whose file is gone"),
+            OpenError::Missing(name) => Error::corrupt(name, 0, "the manifest names it, but it is gone"),
             OpenError::Other(e) => e,
         }
     }
@@ -51,7 +51,7 @@ impl Segment {
     ) -> std::result::Result<Segment, OpenError> {
         let name = names::log(number);
         let file = dir.open(&name, access).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => OpenError::Missing,
+            io::ErrorKind::NotFound => OpenError::Missing(name.clone()),
             _ => OpenError::Other(Error::io(format_args!("open {name}"), &e)),
         })?;
         let header = read_header(&*file, &name).map_err(OpenError::Other)?;
@@ -111,6 +111,7 @@ impl Segment {
             self.read(&mut chunk, from, want)?;
             let (mut at, start) = (0, from);
             while let Some(frame) = Frame::verify(&chunk[at..], self.header.salt, from) {
+                // Rule 1: it carries the CRC of the frame before.
                 if frame.previous() != previous || f(&frame, from).is_err() {
                     return Ok((from, previous));
                 }

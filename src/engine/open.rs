@@ -7,10 +7,11 @@ use super::store_lock::{StoreLock, try_exclusive};
 use super::table::BlockCache;
 use super::{Config, Core, Engine, Files, Surroundings, log, manifest};
 use crate::error::{Code, Error, Result};
-use crate::files::names;
 use crate::files::private_page::PrivatePage;
 use crate::files::storage::{Access, Directory, File, Lock};
+use crate::files::{fork, names};
 use crate::format::manifest::{Manifest, SyncMode};
+use crate::format::position::{offset_of, segment_of};
 use crate::format::shared;
 use arc_swap::ArcSwap;
 use std::io;
@@ -48,7 +49,7 @@ fn incarnation(dir: &dyn Directory) -> Result<(u64, u64)> {
     let mut word = [0; 8];
     file.read_at(&mut word, shared::INCARNATION as u64 * 8).map_err(|e| Error::io("read SHARED", &e))?;
     let identity = file.identity().map_err(|e| Error::io("stat SHARED", &e))?;
-    Ok((identity.inode, u64::from_le_bytes(word)))
+    Ok((identity.inode, u64::from_ne_bytes(word)))
 }
 
 impl Engine {
@@ -101,6 +102,13 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
     let held = shared.is_none().then_some(opening);
     let index = Index::new(&files, &page, manifest)?;
     drop(held);
+    if !config.read_only {
+        page.announce_unlock();
+    }
+    if alone {
+        let (segment, offset) = (segment_of(page.appended()), offset_of(page.appended()));
+        (around.log)(false, &format!("recovered, alone with the store: the log ends in log-{segment} at {offset}"));
+    }
     Ok(Core {
         files,
         clock: around.clock.clone(),
@@ -140,7 +148,9 @@ fn open_lock(dir: &dyn Directory, read_only: bool) -> Result<Arc<dyn File>> {
             _ => failed(e),
         });
     }
-    open_or_create(dir, names::LOCK).map_err(failed)
+    let file = open_or_create(dir, names::LOCK).map_err(failed)?;
+    fork::abandon_in_children(&file).map_err(|e| Error::io("register a fork handler", &e))?;
+    Ok(file)
 }
 
 /// Created once; never renamed, never unlinked.
@@ -199,7 +209,13 @@ fn open_shared(dir: &dyn Directory, read_only: bool) -> Result<Option<Arc<dyn Fi
 type Opened = (Manifest, Page, Option<Arc<dyn File>>);
 
 fn some_manifest(dir: &dyn Directory) -> Result<Manifest> {
-    manifest::load(dir)?.ok_or_else(|| Error::new(Code::NotFound, format!("there is no store in {}", dir.path())))
+    match manifest::load(dir)? {
+        Some(manifest) => Ok(manifest),
+        None => {
+            recover::unfinished(dir)?;
+            Err(Error::new(Code::NotFound, format!("there is no store in {}", dir.path())))
+        }
+    }
 }
 
 /// Others have the store open: the page is believed.

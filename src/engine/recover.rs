@@ -33,7 +33,7 @@ pub struct Witness {
 impl Witness {
     /// Reads the bytes of `SHARED`, whose inode number is `inode`.
     pub fn read(bytes: &[u8], inode: u64) -> Option<Witness> {
-        let word = |n: usize| Some(u64::from_le_bytes(*bytes.get(n * 8..)?.first_chunk()?));
+        let word = |n: usize| Some(u64::from_ne_bytes(*bytes.get(n * 8..)?.first_chunk()?));
         if word(shared::MAGIC_WORD)? != shared::MAGIC || word(shared::INODE)? != inode {
             return None;
         }
@@ -55,17 +55,8 @@ pub fn create(dir: &dyn Directory, sync: SyncMode, segment_size: u64) -> Result<
     let mut store = StoreId::default();
     store[..8].copy_from_slice(&log::random()?.to_le_bytes());
     store[8..].copy_from_slice(&log::random()?.to_le_bytes());
-    for name in list(dir)? {
-        match names::parse(&name) {
-            Some(Name::Table(_)) => return Err(orphan(&name)),
-            Some(Name::Log(number)) => {
-                if holds_a_frame(dir, number, &name)? {
-                    return Err(orphan(&name));
-                }
-                dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
-            }
-            _ => (),
-        }
+    for name in unfinished(dir)? {
+        dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
     }
     for number in [1, 2] {
         log::make(dir, number, &store, segment_size)?;
@@ -82,6 +73,20 @@ pub fn create(dir: &dyn Directory, sync: SyncMode, segment_size: u64) -> Result<
     };
     manifest::store(dir, &manifest)?;
     Ok(manifest)
+}
+
+/// Without a MANIFEST: the segments that an unfinished creation left. A table or a frame means that a store was there.
+pub fn unfinished(dir: &dyn Directory) -> Result<Vec<String>> {
+    let mut segments = Vec::new();
+    for name in list(dir)? {
+        match names::parse(&name) {
+            Some(Name::Table(_)) => return Err(orphan(&name)),
+            Some(Name::Log(number)) if holds_a_frame(dir, number, &name)? => return Err(orphan(&name)),
+            Some(Name::Log(_)) => segments.push(name),
+            _ => (),
+        }
+    }
+    Ok(segments)
 }
 
 fn orphan(name: &str) -> Error {

@@ -4,8 +4,8 @@
 use super::page::Page;
 use super::sync::Voucher;
 use crate::error::{Code, Error, Result};
+use crate::files::names;
 use crate::files::storage::{Clock, Directory, File, Identity, Lock};
-use crate::files::{fork, names};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,6 @@ impl StoreLock {
     /// `file` is `LOCK` as opened, `shared` what `SHARED` is.
     pub fn new(file: Arc<dyn File>, shared: Identity) -> Result<StoreLock> {
         let identity = file.identity().map_err(|e| Error::io("stat LOCK", &e))?;
-        fork::abandon_in_children(&file).map_err(|e| Error::io("register a fork handler", &e))?;
         Ok(StoreLock { file, identity, shared, writer: Mutex::default() })
     }
 

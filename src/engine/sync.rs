@@ -10,6 +10,9 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Between two tries of what failed.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A descriptor that may vouch for a segment: opened while holding `LOCK` (rule 6), since fdatasync reports a failed
 /// write-back once to each descriptor that was open when it failed.
 #[derive(Debug)]
@@ -96,7 +99,17 @@ impl Core {
             let seen = self.page.published();
             let committed = self.page.committed();
             if committed.position() >= goal {
-                return self.fate(goal);
+                match self.fate(goal) {
+                    // A manifest that can't be read now says nothing of the frame.
+                    Err(_)
+                        if self.clock.boottime()
+                            < *stuck_since.get_or_insert_with(|| self.clock.boottime()) + self.lock_timeout =>
+                    {
+                        self.clock.sleep(PAUSE);
+                        continue;
+                    }
+                    answer => return answer,
+                }
             }
             // Rule 15: a waiter that sees a freeze takes LOCK to finish the seal.
             if committed.frozen() || voucher.failed() {
@@ -149,7 +162,7 @@ impl Core {
                 // A seal that can't be made durable: everyone who takes LOCK tries again.
                 Err(_) => {
                     let seen = self.page.published();
-                    self.page.wait_published(seen, Duration::from_millis(20));
+                    self.page.wait_published(seen, PAUSE);
                 }
                 Ok(()) => return Ok(()),
             }
@@ -179,7 +192,7 @@ impl Core {
 
     /// Everything written before is durable on return.
     pub fn sync(&self) -> Result<()> {
-        if self.mode == SyncMode::Full || self.read_only {
+        if self.mode == SyncMode::Full {
             return Ok(());
         }
         let goal = self.page.appended();

@@ -63,7 +63,8 @@ pub unsafe extern "C" fn dirkv_upsert_items(
 }
 
 /// dirkv_upsert_items from a packed block (see PACKED BLOCKS above) of entries of the kind DIRKV_ENTRY_PUT, whose `time`
-/// is a TTL. Entries of the kind DIRKV_ENTRY_ITEM, as dirkv_get_items makes them, are put so that they expire when they did.
+/// is a TTL. Entries of the kind DIRKV_ENTRY_ITEM, as dirkv_get_items makes them (not of a recursive listing, whose names are
+/// paths), are put with the time that they have left to live. The block may lie at any address.
 ///
 /// `block`, `len`  the block
 /// `revision`      of the batch, and so of each of its items

@@ -86,8 +86,10 @@ pub struct dirkv_entry {
 /// the kinds DIRKV_ENTRY_KEY and DIRKV_ENTRY_BUCKET. A key comes before the bucket of its name. A bucket that isn't there
 /// gives an empty list.
 ///
-/// `after`  NULL: from the first name; else only names after this one, whether or not it is there
-/// `limit`  at most so many entries (one more if else a key and the bucket of its name were parted); 0: all
+/// `after`  NULL: from the first name; else only names after this one, whether or not it is there: neither the key nor the
+///          bucket of that name. So the last name of a page is the `after` of the next, and nothing is skipped or repeated
+/// `limit`  how many entries; 0: all. A key and the bucket of its name are never parted: a page that would end between
+///          the two holds one entry more, `limit` + 1
 /// `list`   the names, sorted bytewise, for dirkv_list_free
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_get_keys(
@@ -110,10 +112,11 @@ pub unsafe extern "C" fn dirkv_get_keys(
 /// Lists the unexpired items of a bucket, as entries of the kind DIRKV_ENTRY_ITEM, in one consistent cut. 1 GiB at most:
 /// for more, go on with the last name as `after`, each part being a cut of its own.
 ///
-/// `after`           as of dirkv_get_keys; in a recursive listing a relative path as the list holds them
-/// `limit`           at most so many entries; 0: all
-/// `flags`           0, or DIRKV_RECURSIVE: the items of all sub-buckets too, under their relative paths ("sub/key")
-/// `list`            the items, sorted by component, bytewise, for dirkv_list_free
+/// `after`  NULL: from the first item; else only items after this one, whether or not it is there. In a recursive listing
+///          a relative path as the list holds them
+/// `limit`  at most so many entries; 0: all
+/// `flags`  0, or DIRKV_RECURSIVE: the items of all sub-buckets too, under their relative paths ("sub/key")
+/// `list`   the items, sorted by component, bytewise, for dirkv_list_free
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_get_items(
     b: *mut dirkv_backend,

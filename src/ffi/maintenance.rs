@@ -17,7 +17,7 @@ pub unsafe extern "C" fn dirkv_sync(b: *mut dirkv_backend, err: *mut *mut dirkv_
 }
 
 /// Compacts now: drops what is deleted, overwritten or expired from the disk. Readers and writers go on meanwhile; blocks
-/// its caller on the disk.
+/// its caller on the disk. DIRKV_READ_ONLY with `read_only`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_compact(b: *mut dirkv_backend, err: *mut *mut dirkv_error) -> dirkv_status {
     boundary(err, || handle::enter(b)?.compact())
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn dirkv_check(b: *mut dirkv_backend, err: *mut *mut dirkv
     })
 }
 
-/// Gives the handle's and the store's counters as one JSON object, for people and monitoring; names may come and go.
+/// Gives the handle's and the store's counters as one JSON object, for people and monitoring; new names may come, none goes.
 ///
 /// `json`  the text in UTF-8, not NUL-terminated, for dirkv_buf_free
 #[unsafe(no_mangle)]

@@ -40,7 +40,7 @@ pub const DIRKV_BUFFER_TOO_SMALL: dirkv_status = 13;
 pub const DIRKV_CLOSED: dirkv_status = 14;
 /// The handle was opened by another process, of which this one is a fork.
 pub const DIRKV_FORKED: dirkv_status = 15;
-/// What was asked for has been compacted away.
+/// What was asked for has been compacted away. Reserved: no call returns it yet.
 pub const DIRKV_COMPACTED: dirkv_status = 16;
 /// The change may or may not have happened: a disk write failed, and recovering from that failed too.
 pub const DIRKV_UNCERTAIN: dirkv_status = 17;

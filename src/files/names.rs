@@ -66,11 +66,6 @@ pub fn parse(name: &str) -> Option<Name> {
     }
 }
 
-/// Whether the name is one that a store gives; files of other names are left alone.
-pub fn is_ours(name: &str) -> bool {
-    parse(name).is_some()
-}
-
 /// A decimal number without sign and without leading zeros.
 fn number(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
@@ -98,7 +93,7 @@ mod tests {
     fn only_the_one_spelling_is_ours() {
         let foreign = "log- log-01 log-00 log-+1 log--1 log-1a log-1.tmp table- table-٣ log-18446744073709551616 lock LOCK2 MANIFEST.tmp2";
         for name in foreign.split(' ').chain(["", "log-1 ", " LOCK", "log-\u{0}"]) {
-            assert!(!is_ours(name), "{name:?}");
+            assert!(parse(name).is_none(), "{name:?}");
         }
         assert_eq!(parse("log-0"), Some(Name::Log(0)));
         assert_eq!(parse("log-18446744073709551615"), Some(Name::Log(u64::MAX)));

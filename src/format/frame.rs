@@ -3,7 +3,7 @@
 //! ```text
 //!  0  u32 length of the whole frame, this header included
 //!  4  u32 CRC32C of bytes 0..4 and 8..length, seeded with the segment's salt and the frame's own offset
-//!  8  u32 CRC of the frame before; of the segment's header for the first frame
+//!  8  u32 CRC of the frame before (rule 1); of the segment's header for the first frame
 //! 12  u8  flags: 1 = changes a lease; 3 bytes zero
 //! 16  u64 durable_before: the position known committed when the frame was written
 //! 24  u32 number of operations

@@ -1,5 +1,5 @@
 //! `SHARED`: the page that every process maps, one block of 4096 bytes of 64-bit words. Numbers below are word numbers
-//! (byte offset / 8). It is believed only while somebody has it open; its first opener writes it anew.
+//! (byte offset / 8), in the machine's own byte order. It is believed only while somebody has it open; its first opener writes it anew.
 
 use super::position::Position;
 
@@ -30,7 +30,7 @@ pub const TAILS: [usize; 2] = [9, 11];
 
 /// What readers may see; bit 63 says frozen. Only grows.
 pub const COMMITTED: usize = 16;
-/// What a successful fdatasync has covered, in a store with `sync=os`; equals `committed` in any other.
+/// What a successful fdatasync has covered, in a store with `sync=os`; with `sync=full` that is what `committed` says.
 pub const SYNCED: usize = 17;
 
 /// Futex, bumped at each publication of `committed`.
