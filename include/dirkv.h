@@ -24,8 +24,9 @@
  * thread-local or global state. Beside the statuses that a call names, any call on a handle may return
  * DIRKV_BAD_PARAMETER, DIRKV_CLOSED, DIRKV_FORKED, DIRKV_IO, DIRKV_CORRUPT or DIRKV_INTERNAL, and a change also
  * DIRKV_TIMEOUT (another process kept the store for `lock_timeout`), DIRKV_NO_SPACE, DIRKV_READ_ONLY, DIRKV_LIMIT_EXCEEDED or
- * DIRKV_UNCERTAIN. But for the last, a change that returns an error did not happen. The library prints nothing and never
- * ends the process on its own, except when memory runs out.
+ * DIRKV_UNCERTAIN. But for DIRKV_UNCERTAIN and DIRKV_INTERNAL, after which it may have happened, a change that returns an
+ * error did not happen, and will not show later. The library prints nothing and never ends the process on its own, except
+ * when memory runs out.
  *
  * Inputs are read or copied during the call and never kept. Names are NUL-terminated UTF-8. Bytes are a pointer and a
  * length; (NULL, 0) is the empty value.
@@ -63,8 +64,9 @@
  * bucket in the root does not start with ".". Names are case-sensitive bytes; they sort bytewise by component. A key and a
  * bucket of one name may stand side by side. A bucket is there as soon, and as long, as an unexpired item is under it.
  *
- * A value: at most 64 MiB. A batch: 1 to 1,000,000 items, at most 256 MiB. A listing: at most 1 GiB. Past a limit:
- * DIRKV_LIMIT_EXCEEDED, nothing done.
+ * A value: at most 64 MiB. A batch: 1 to 1,000,000 items, at most 256 MiB (keys and values, and 18 bytes an item), and as
+ * much of keys if each is counted with its bucket's path. A listing: at most 1 GiB (names and values, and 64 bytes an
+ * entry). Past a limit: DIRKV_LIMIT_EXCEEDED, nothing done.
  *
  * A revision is the number of a change: greater than that of any earlier change of the store, below 2^63. A batch has one for
  * all of its items.
@@ -474,7 +476,9 @@ void dirkv_params_free(dirkv_params *params);
  * Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is no
  * directory; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store, a newer format, or another `sync`
  * mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the filesystem is
- * read-only and `read_only` is not on; DIRKV_IO with EACCES: no permission.
+ * read-only and `read_only` is not on; DIRKV_NOT_FOUND: `read_only` is on and no store is there; DIRKV_TIMEOUT: another
+ * process kept the store for `lock_timeout`; DIRKV_LIMIT_EXCEEDED: 65,536 handles are open in this process (1,024 where
+ * pointers have 32 bits); DIRKV_IO with EACCES: no permission.
  */
 dirkv_status dirkv_open(const dirkv_params *params, dirkv_backend **out, dirkv_error **err);
 
@@ -485,7 +489,8 @@ dirkv_status dirkv_open_path(const char *path, dirkv_backend **out, dirkv_error 
 
 /**
  * Closes the handle and frees it: who waits for a lease through it gets DIRKV_CLOSED, other calls in progress are waited
- * for, later ones (a second dirkv_close too) get DIRKV_CLOSED. Leases held stay until they are released or expire. After
+ * for (a change at most for `lock_timeout`, a dirkv_compact until it is done), later ones (a second dirkv_close too) get
+ * DIRKV_CLOSED. Leases held stay until they are released or expire. After
  * it, neither the clock nor the logger of this handle is called any more. In a child of the process that opened it:
  * DIRKV_FORKED, and nothing is closed.
  */
@@ -680,7 +685,8 @@ dirkv_status dirkv_upsert_items(dirkv_backend *b,
 
 /**
  * dirkv_upsert_items from a packed block (see PACKED BLOCKS above) of entries of the kind DIRKV_ENTRY_PUT, whose `time`
- * is a TTL. Entries of the kind DIRKV_ENTRY_ITEM, as dirkv_get_items makes them, are put so that they expire when they did.
+ * is a TTL. Entries of the kind DIRKV_ENTRY_ITEM, as dirkv_get_items makes them (not of a recursive listing, whose names are
+ * paths), are put with the time that they have left to live. The block may lie at any address.
  *
  * `block`, `len`  the block
  * `revision`      of the batch, and so of each of its items
@@ -697,8 +703,10 @@ dirkv_status dirkv_upsert_packed(dirkv_backend *b,
  * the kinds DIRKV_ENTRY_KEY and DIRKV_ENTRY_BUCKET. A key comes before the bucket of its name. A bucket that isn't there
  * gives an empty list.
  *
- * `after`  NULL: from the first name; else only names after this one, whether or not it is there
- * `limit`  at most so many entries (one more if else a key and the bucket of its name were parted); 0: all
+ * `after`  NULL: from the first name; else only names after this one, whether or not it is there: neither the key nor the
+ *          bucket of that name. So the last name of a page is the `after` of the next, and nothing is skipped or repeated
+ * `limit`  how many entries; 0: all. A key and the bucket of its name are never parted: a page that would end between
+ *          the two holds one entry more, `limit` + 1
  * `list`   the names, sorted bytewise, for dirkv_list_free
  */
 dirkv_status dirkv_get_keys(dirkv_backend *b,
@@ -712,10 +720,11 @@ dirkv_status dirkv_get_keys(dirkv_backend *b,
  * Lists the unexpired items of a bucket, as entries of the kind DIRKV_ENTRY_ITEM, in one consistent cut. 1 GiB at most:
  * for more, go on with the last name as `after`, each part being a cut of its own.
  *
- * `after`           as of dirkv_get_keys; in a recursive listing a relative path as the list holds them
- * `limit`           at most so many entries; 0: all
- * `flags`           0, or DIRKV_RECURSIVE: the items of all sub-buckets too, under their relative paths ("sub/key")
- * `list`            the items, sorted by component, bytewise, for dirkv_list_free
+ * `after`  NULL: from the first item; else only items after this one, whether or not it is there. In a recursive listing
+ *          a relative path as the list holds them
+ * `limit`  at most so many entries; 0: all
+ * `flags`  0, or DIRKV_RECURSIVE: the items of all sub-buckets too, under their relative paths ("sub/key")
+ * `list`   the items, sorted by component, bytewise, for dirkv_list_free
  */
 dirkv_status dirkv_get_items(dirkv_backend *b,
                              const char *bucket,
@@ -806,7 +815,7 @@ dirkv_status dirkv_sync(dirkv_backend *b, dirkv_error **err);
 
 /**
  * Compacts now: drops what is deleted, overwritten or expired from the disk. Readers and writers go on meanwhile; blocks
- * its caller on the disk.
+ * its caller on the disk. DIRKV_READ_ONLY with `read_only`.
  */
 dirkv_status dirkv_compact(dirkv_backend *b,
                            dirkv_error **err);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [&str; 8] = ["calls", "callbacks", "fork", "lists", "locks", "names", "pointers", "values"];
+const PROGRAMS: [&str; 9] = ["calls", "callbacks", "fork", "lists", "locks", "names", "pointers", "trouble", "values"];
 
 /// Compiles a program and returns it with the folder for its store.
 #[track_caller]
@@ -67,6 +67,11 @@ fn names() {
 #[test]
 fn pointers() {
     linked_both_ways("pointers");
+}
+
+#[test]
+fn trouble() {
+    linked_both_ways("trouble");
 }
 
 #[test]

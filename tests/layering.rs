@@ -133,6 +133,64 @@ fn unsafe_is_quarantined() {
     }
 }
 
+/// Files, memory, clocks and processes are reached through `files` alone. What the others may name has its reason beside it.
+#[test]
+fn the_system_is_reached_through_files() {
+    const SYSTEM: [&str; 10] = [
+        "rustix",
+        "libc",
+        "fs2",
+        "getrandom",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::env",
+        "SystemTime",
+        "Instant",
+    ];
+    const ALLOWED: [(&str, &str); 3] = [
+        // In a build that only tests make.
+        ("src/ffi/boundary.rs", "std::env"),
+        // The time limit of a wait within the process.
+        ("src/engine/queue.rs", "Instant"),
+        // Salts, the store's id: bytes that nobody could guess.
+        ("src/engine/log.rs", "getrandom"),
+    ];
+    let uses = |text: &str, name: &str| {
+        let inside = |c: char| c.is_alphanumeric() || c == '_';
+        text.match_indices(name)
+            .any(|(at, _)| !text[..at].ends_with(inside) && !text[at + name.len()..].starts_with(inside))
+    };
+    let mut found = 0;
+    for (file, text) in code() {
+        for name in SYSTEM.into_iter().filter(|name| uses(&text, name)) {
+            found += 1;
+            let allowed = file.starts_with("src/files/") || ALLOWED.contains(&(file.as_str(), name));
+            assert!(allowed, "{file} uses {name}, which is for src/files");
+        }
+    }
+    assert!(found > 10, "only {found} uses found: does this test still see them?");
+}
+
+/// Functions of at most 70 lines.
+#[test]
+fn functions_are_short() {
+    let mut found = 0;
+    for (file, text) in code() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let is_function = line.trim_start().split(' ').any(|word| word == "fn") && line.ends_with('{');
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let end = lines[at..].iter().position(|line| line.strip_prefix(indent) == Some("}"));
+            if let Some(end) = end.filter(|_| is_function) {
+                found += 1;
+                assert!(end < 70, "{file}: {} lines: {line}", end + 1);
+            }
+        }
+    }
+    assert!(found > 300, "only {found} functions found: does this test still see them?");
+}
+
 /// Rooms of about 150 lines, at most 400 without the unit tests (see the style in docs/architecture.md).
 #[test]
 fn files_are_short() {

@@ -11,6 +11,8 @@ pub const MAX_VALUE: usize = 64 << 20;
 pub const MAX_BATCH_ITEMS: usize = 1_000_000;
 /// The largest batch, in bytes as it is written: keys without what they share with the one before, values, and 18 bytes an item.
 pub const MAX_BATCH: usize = frame::MAX_LEN;
+/// The most bytes that the keys of a batch may have, each with its bucket's path: memory holds them in full.
+pub const MAX_BATCH_KEYS: usize = 256 << 20;
 /// The largest listing, in bytes.
 pub const MAX_LISTING: usize = 1 << 30;
 /// What an item of a listing counts beside its name and its value.
@@ -41,6 +43,17 @@ pub fn batch_bytes(len: usize) -> Result<()> {
         return Ok(());
     }
     Err(exceeded(format!("the batch takes more than the limit of {} MiB", MAX_BATCH / MIB)))
+}
+
+/// Refuses a batch whose keys, each with its bucket's path, have this many bytes.
+pub fn batch_keys(len: usize) -> Result<()> {
+    if len <= MAX_BATCH_KEYS {
+        return Ok(());
+    }
+    let limit = MAX_BATCH_KEYS / MIB;
+    Err(exceeded(format!(
+        "the keys of the batch, each with its bucket's path, take more than the limit of {limit} MiB"
+    )))
 }
 
 /// Adds up a listing.
@@ -79,6 +92,8 @@ mod tests {
     fn the_limit_itself_is_allowed_and_one_more_is_not() {
         assert_eq!(code(batch_bytes(256 << 20)), None);
         assert_eq!(code(batch_bytes((256 << 20) + 1)), Some(Code::LimitExceeded));
+        assert_eq!(code(batch_keys(256 << 20)), None);
+        assert_eq!(code(batch_keys((256 << 20) + 1)), Some(Code::LimitExceeded));
         assert_eq!(code(batch_items(1)), None);
         assert_eq!(code(batch_items(1_000_000)), None);
         assert_eq!(code(batch_items(1_000_001)), Some(Code::LimitExceeded));

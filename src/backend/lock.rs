@@ -9,6 +9,7 @@ use super::name::{self, Key, LOCKS, LOCKS_END};
 use super::{Backend, log, ttl, write};
 use crate::engine::{Decision, Request, Snapshot};
 use crate::error::{Code, Error, Result};
+use crate::files::host;
 use crate::format::frame::Body;
 
 /// The longest sleep of a waiter: a wake may be lost with the process that owed it, and a replaced clock does not move the kernel's.
@@ -111,7 +112,7 @@ impl Backend {
     fn try_acquire(&self, key: &Key, ttl: i64, length: u64, outlasted: Option<u64>) -> Result<u64> {
         let now = self.clock.now();
         let mut body = Body::new();
-        body.put(key, ttl::tag(now, ttl)?, &lease::encode(0, length, std::process::id(), &super::machine::host_name()));
+        body.put(key, ttl::tag(now, ttl)?, &lease::encode(0, length, host::process_id(), &host::name()));
         body.changes_lease();
         let fence = self.commit(Acquire { key: key.clone(), now, outlasted, body: Some(body) })?;
         self.watches.forget(key);

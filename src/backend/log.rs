@@ -17,7 +17,7 @@ pub enum Level {
     Error = 1,
     /// Something is odd, and was dealt with.
     Warn = 2,
-    /// A milestone: the store was opened.
+    /// A milestone: opened, recovered, compacted.
     Info = 3,
     /// Details for who hunts a bug.
     Debug = 4,

@@ -1,4 +1,4 @@
-//! Where a handle meets the machine: the real directory, its clock, forks, and the host's name.
+//! Where a handle meets the machine: the real directory, its clock, and forks.
 
 use std::sync::Arc;
 
@@ -13,12 +13,6 @@ pub fn open(params: &Params) -> Result<(Arc<dyn Directory>, Arc<dyn Clock>)> {
     let path = params.directory()?;
     let directory = prepare::open_directory(path, params.dir_mode, params.file_mode, params.read_only)?;
     Ok((Arc::new(directory), Arc::new(SystemClock)))
-}
-
-/// The name of this host, for those who ask who holds a lock.
-pub fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    name.chars().take(64).collect()
 }
 
 /// Knows whether this process is the one that opened a handle, or a fork of it.

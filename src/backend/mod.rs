@@ -70,7 +70,7 @@ impl Backend {
 
     /// Opens the store that `params` describe, creating it if it is absent.
     ///
-    /// `BAD_PARAMETER` if no path is set; `UNSUPPORTED` for a filesystem, a format or a `sync` mode that won't do;
+    /// `BAD_PARAMETER` if no path is set; `NOT_FOUND` for a read-only handle where no store is; `UNSUPPORTED` for a filesystem, a format or a `sync` mode that won't do;
     /// `CORRUPT`, `READ_ONLY`, `IO` as the directory has it.
     pub fn open(params: &Params) -> Result<Backend> {
         let (directory, clock) = machine::open(params)?;
@@ -107,8 +107,10 @@ impl Backend {
             memory_limit: params.memory_limit,
             background: params.background,
         };
+        let engine = Arc::new(Engine::open(config, surroundings)?);
+        log.push(Level::Info, format!("opened the store in {path:?}"));
         Ok(Backend {
-            engine: Arc::new(Engine::open(config, surroundings)?),
+            engine,
             clock: handle_clock,
             log,
             closed: AtomicBool::new(false),

@@ -36,7 +36,8 @@ impl Backend {
     /// Puts all items as one atomic batch, and returns the revision that they share. Of two items of one key the later wins.
     ///
     /// 1 to 1,000,000 items, together at most 256 MiB as they are written (18 bytes an item, its value, and its key
-    /// without what that shares with the one before); beyond it is `LIMIT_EXCEEDED`. After an error, which names the item by its
+    /// without what that shares with the one before), and 256 MiB of keys, each with its bucket's path; beyond it is
+    /// `LIMIT_EXCEEDED`. After an error, which names the item by its
     /// index, nothing is written.
     pub fn upsert_items(&self, bucket: impl AsRef<[u8]>, items: &[NewItem<'_>]) -> Result<u64> {
         self.enter_to_write()?;
@@ -44,6 +45,8 @@ impl Backend {
         let values = items.iter().fold(0, |sum: usize, item| sum.saturating_add(item.value.len()));
         limits::batch_bytes(values)?;
         let prefix = Key::bucket(bucket.as_ref())?;
+        let keys = items.iter().map(|item| item.key.len() + prefix.len()).fold(0, usize::saturating_add);
+        limits::batch_keys(keys)?;
         let now = self.clock.now();
         let mut body = Body::new();
         for (index, item) in items.iter().enumerate() {

@@ -14,6 +14,11 @@ use arc_swap::Guard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// The index of a segment may take so many times the segment's size, and never more than this (its offsets have 32 bits, and one
+/// batch more has to fit).
+const INDEX_GROWTH: u64 = 8;
+const MAX_INDEX: u64 = 1 << 30;
+
 /// What is to be changed, decided as a whole under `LOCK`.
 pub trait Request: Send {
     /// Looks at the newest state and decides. Called again if what decided a refusal turned out void.
@@ -43,6 +48,33 @@ enum Goal {
     Looked(Position, Error),
     /// A write failed: a durable seal below the frame (rule 10), then this is the answer.
     Unwritten(Position, Error),
+}
+
+/// A leader. Should it panic (a request may), nobody who queues waits for ever.
+struct Lead<'a> {
+    core: &'a Core,
+    mine: &'a Arc<Pending>,
+    /// Those that it works for, once it has taken them.
+    batch: Vec<Arc<Pending>>,
+    is_over: bool,
+}
+
+impl Lead<'_> {
+    fn pass(&mut self) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.core.queue.pass_lead();
+        }
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.core.queue.remove(self.mine);
+            self.batch.iter().for_each(|pending| pending.abandon());
+        }
+        self.pass();
+    }
 }
 
 /// Frames encoded one after the other, to be written at once.
@@ -78,9 +110,15 @@ struct Group<'a, 'h> {
 }
 
 impl Core {
+    /// How much memory the index of one segment may take before the segment counts as full.
+    fn heaviest(&self) -> u64 {
+        (INDEX_GROWTH * self.segment_size).min(MAX_INDEX)
+    }
+
     /// Leads: takes `LOCK`, decides and appends for all who queue, and answers them. If `LOCK` can't be had, only `mine`
     /// is answered.
     pub fn lead(&self, mine: &Arc<Pending>, deadline: u64) {
+        let mut lead = Lead { core: self, mine, batch: Vec::new(), is_over: false };
         // Under LOCK only what was appended since is left to follow; what can't be followed shows there, too.
         let _ = self.snapshot();
         let mut held = match self.take_lock(deadline) {
@@ -88,13 +126,14 @@ impl Core {
             Err(e) => {
                 self.queue.remove(mine);
                 mine.answer(Err(e));
-                return self.queue.pass_lead();
+                return;
             }
         };
         let batch = self.queue.take_all();
+        lead.batch = batch.clone();
         let done = self.append_all(&mut held, batch);
         drop(held);
-        self.queue.pass_lead();
+        lead.pass();
         for (pending, goal, voucher) in done {
             self.answer(&pending, goal, &voucher);
         }
@@ -107,8 +146,9 @@ impl Core {
                 for pending in batch {
                     group.decide(pending);
                 }
-                group.write();
-                group.done
+                // An error has been told to those whom it concerns.
+                let _ = group.write();
+                std::mem::take(&mut group.done)
             }
             Err(e) => {
                 batch.iter().for_each(|pending| pending.answer(Err(e.clone())));
@@ -130,7 +170,7 @@ impl Core {
                 Ok(Fate::Void) => return pending.again(),
                 Err(e) => Err(e),
             },
-            Goal::Unwritten(start, e) => match self.seal_below(start) {
+            Goal::Unwritten(start, e) => match self.seal_below(start, voucher) {
                 Ok(()) => Err(e),
                 Err(e) => Err(uncertain(&e)),
             },
@@ -138,14 +178,23 @@ impl Core {
         pending.answer(answer);
     }
 
-    /// After a failed write at `start` whose seal didn't succeed: seals, unless somebody did or wrote over it.
-    fn seal_below(&self, start: Position) -> Result<()> {
+    /// After a failed write at `start` whose seal didn't succeed: seals (rule 10), unless somebody did. Another's frame that
+    /// was written over it takes its place for good once that is committed.
+    fn seal_below(&self, start: Position, voucher: &Voucher) -> Result<()> {
         let deadline = self.clock.boottime() + self.lock_timeout;
         loop {
-            let tried = self.take_lock(deadline).and_then(|mut held| match self.page.appended() == start {
-                true => self.seal(&mut held),
-                false => Ok(()),
+            let tried = self.take_lock(deadline).and_then(|mut held| {
+                let appended = self.page.appended();
+                if appended == start {
+                    self.seal(&mut held)?;
+                }
+                Ok(appended)
             });
+            let tried =
+                tried.and_then(|appended| match segment_of(appended) == segment_of(start) && appended > start {
+                    true => self.wait_committed(appended, voucher).map(drop),
+                    false => Ok(()),
+                });
             match tried {
                 Err(e) if self.clock.boottime() >= deadline => return Err(e),
                 Err(_) => {
@@ -190,6 +239,7 @@ impl<'a, 'h> Group<'a, 'h> {
                 Ok(revision) => self.in_run.push((pending, Goal::Frame(revision))),
                 Err(e) => pending.answer(Err(e)),
             },
+            // Rule 5: answered once what decided it is committed.
             Ok(Decision::Refuse(e)) if seen <= self.core.page.committed().position() => pending.answer(Err(e)),
             Ok(Decision::Refuse(e)) => self.in_run.push((pending, Goal::Looked(seen, e))),
             Err(e) => pending.answer(Err(e)),
@@ -205,18 +255,24 @@ impl<'a, 'h> Group<'a, 'h> {
                 format!("a batch of {len} bytes is larger than {MAX_LEN} bytes"),
             ));
         }
-        if offset_of(self.run.end) + len as u64 > self.voucher.capacity {
+        // Keys are whole in the index and cut short in the log: a segment whose index has grown too large is full, too.
+        let heavy = self.applying.as_ref().is_some_and(|a| a.view.live().weight() as u64 > self.core.heaviest());
+        if heavy || offset_of(self.run.end) + len as u64 > self.voucher.capacity {
             self.roll(len as u64)?;
         }
         self.core.make_next(segment_of(self.run.end), 0)?;
         let offset = offset_of(self.run.end);
         let run = &mut self.run;
         let (at, salt) = (run.bytes.len(), self.voucher.segment.header().salt);
-        let crc = body.write_frame(&mut run.bytes, salt, offset, run.crc, self.core.durable());
-        let frame = Frame::verify(&run.bytes[at..], salt, offset)
-            .ok_or_else(|| Error::new(Code::Internal, "a frame just encoded doesn't verify"))?;
         let applying = self.applying.as_ref().ok_or_else(|| Error::new(Code::Internal, "a leader lost its view"))?;
-        (run.end, run.crc) = (applying.apply(&frame, offset)?, crc);
+        // Rule 1: the frame carries the CRC of the one before.
+        let crc = body.write_frame(&mut run.bytes, salt, offset, run.crc, self.core.durable());
+        let applied = match Frame::verify(&run.bytes[at..], salt, offset) {
+            Some(frame) => applying.apply(&frame, offset),
+            None => Err(Error::new(Code::Internal, "a frame just encoded doesn't verify")),
+        };
+        run.end = applied.inspect_err(|_| run.bytes.truncate(at))?;
+        run.crc = crc;
         if body.is_lease() {
             run.lease_end = Some(run.end);
         }
@@ -226,9 +282,10 @@ impl<'a, 'h> Group<'a, 'h> {
 
     /// The next segment, since the frame of `len` bytes doesn't fit this one.
     fn roll(&mut self, len: u64) -> Result<()> {
-        self.write();
         let decided_at = self.run.end;
         let full = self.voucher.clone();
+        // What was decided on frames that were refused must not happen (rule 10).
+        self.write().map_err(|e| self.broken.clone().unwrap_or(e))?;
         let rolled = match self.broken.clone() {
             Some(e) => return Err(e),
             None => self.elsewhere(|core, held, voucher| core.roll(held, voucher, len)),
@@ -245,11 +302,14 @@ impl<'a, 'h> Group<'a, 'h> {
     }
 
     /// Does what leaves the live segment, then goes on with the index and the run as `appended` says. If that can't be
-    /// done everything stays as it was.
+    /// done everything stays as it was; but a seal that has begun has to be finished before anything else (rule 15).
     fn elsewhere(&mut self, leave: impl FnOnce(&Core, &mut Held<'_>, &Voucher) -> Result<()>) -> Result<()> {
         let core = self.core;
         self.applying = None;
         let left = leave(core, self.held, &self.voucher);
+        if core.page.committed().frozen() {
+            return left;
+        }
         self.voucher = core.prepare(self.held)?;
         let appended = core.page.appended();
         let applying = core.index.follow_and_hold(core, appended)?;
@@ -258,8 +318,8 @@ impl<'a, 'h> Group<'a, 'h> {
         left
     }
 
-    /// One write for the whole run, then `appended`.
-    fn write(&mut self) {
+    /// One write for the whole run, then `appended`. An error has been told to those of the run already.
+    fn write(&mut self) -> Result<()> {
         let run = std::mem::replace(&mut self.run, Run::new(0, 0));
         (self.run.start, self.run.end) = (run.end, run.end);
         (self.run.crc_before, self.run.crc) = (run.crc, run.crc);
@@ -268,12 +328,13 @@ impl<'a, 'h> Group<'a, 'h> {
         if !run.bytes.is_empty()
             && let Err(e) = voucher.segment.file().write_at(&run.bytes, offset_of(run.start))
         {
-            return self.write_failed(&run, pending, &e);
+            return Err(self.write_failed(&run, pending, &e));
         }
         if run.end != run.start {
             self.publish_appended(&run);
         }
         self.done.extend(pending.into_iter().map(|(pending, goal)| (pending, goal, voucher.clone())));
+        Ok(())
     }
 
     fn publish_appended(&self, run: &Run) {
@@ -288,13 +349,15 @@ impl<'a, 'h> Group<'a, 'h> {
         }
     }
 
-    /// Rule 10: the bytes may lie in the cache, whole, so the frames are answered only after a durable seal below them.
-    fn write_failed(&mut self, run: &Run, pending: Vec<(Arc<Pending>, Goal)>, e: &std::io::Error) {
+    /// Rule 10: the bytes may lie in the cache, whole, so the frames are answered only after a durable seal below them. What
+    /// others appended before them is synced first, if that can be done.
+    fn write_failed(&mut self, run: &Run, pending: Vec<(Arc<Pending>, Goal)>, e: &std::io::Error) -> Error {
         if let Some(applying) = &self.applying {
             applying.view.live().truncate(run.start, run.crc_before);
         }
         let error = Error::io(format_args!("write {}", self.voucher.segment.name()), e);
-        let sealed = self.elsewhere(|core, held, _| core.seal(held));
+        let voucher = self.voucher.clone();
+        let sealed = self.elsewhere(|core, held, voucher| core.roll(held, voucher, 0));
         if let Err(e) = &sealed {
             self.run = Run::new(run.start, run.crc_before);
             self.broken = Some(e.clone());
@@ -302,10 +365,20 @@ impl<'a, 'h> Group<'a, 'h> {
         for (pending, goal) in pending {
             match goal {
                 Goal::Looked(seen, _) if seen > run.start => pending.again(),
-                Goal::Looked(..) => self.done.push((pending, goal, self.voucher.clone())),
+                Goal::Looked(..) => self.done.push((pending, goal, voucher.clone())),
                 _ if sealed.is_ok() => pending.answer(Err(error.clone())),
-                _ => self.done.push((pending, Goal::Unwritten(run.start, error.clone()), self.voucher.clone())),
+                _ => self.done.push((pending, Goal::Unwritten(run.start, error.clone()), voucher.clone())),
             }
+        }
+        error
+    }
+}
+
+impl Drop for Group<'_, '_> {
+    /// After a panic: frames that were never written leave the index (as rule 17 has it of void ones).
+    fn drop(&mut self) {
+        if let Some(applying) = self.applying.as_ref().filter(|_| !self.run.bytes.is_empty()) {
+            applying.view.live().truncate(self.run.start, self.run.crc_before);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Compaction: a run of sealed segments and of the tables before them becomes one table. What is deleted, overwritten or
+//! Compaction: sealed segments become a table, and tables a larger one. What is deleted, overwritten or
 //! no longer wanted goes, and with it its files. Runs beside readers and writers; takes `LOCK` only to switch the manifest.
 
 use super::index::View;
@@ -17,13 +17,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// So many sealed segments may wait for the background; at twice as many any writer merges by itself.
+/// So many sealed segments may wait for the background; beyond twice as many any writer flushes by itself.
 const TAIL: usize = 2;
 /// A table is merged with all newer ones once it is no larger than so many times their sum: then the tables together are
 /// at most a quarter larger than the oldest.
 const GROWTH: u64 = 4;
 
-/// What is to become one table: the tables from `first` on, and all sealed segments (or only the tables).
+/// What is to become one table: a *flush* takes the first sealed segments, a *merge* the tables from `first` on. A flush is
+/// short and goes on beside a merge, so that no writer waits for one.
 struct Run {
     view: Arc<View>,
     first: usize,
@@ -31,6 +32,12 @@ struct Run {
 }
 
 impl Run {
+    fn flush(view: Arc<View>) -> Run {
+        Run { first: view.tables.len(), segments: view.tail(), view }
+    }
+    fn merge(view: Arc<View>, first: usize) -> Run {
+        Run { view, first, segments: 0 }
+    }
     fn tables(&self) -> Vec<TableEntry> {
         self.view.tables[self.first..].iter().map(|t| t.entry()).collect()
     }
@@ -61,38 +68,44 @@ impl Core {
         if self.index.view().tail() <= 2 * TAIL {
             return Ok(());
         }
-        let _one = self.compacting.lock();
+        let _one = self.flushing.lock();
         let view = self.fresh_view()?;
-        if view.tail() > 2 * TAIL {
-            let first = view.tables.len();
-            let tail = view.tail();
-            if let Err(e) = self.merge(Run { segments: tail, first, view }, &|| false) {
-                // Commits go on for a while, since nothing of them is wrong.
-                (self.log)(true, &format!("a merge that is due failed: {e}"));
-                return if tail > 8 * TAIL { Err(e) } else { Ok(()) };
-            }
+        let tail = view.tail();
+        if tail > 2 * TAIL
+            && let Err(e) = self.replace(Run::flush(view), &|| false)
+        {
+            // Commits go on for a while, since nothing of them is wrong.
+            (self.log)(true, &format!("a flush that is due failed: {e}"));
+            return if tail > 8 * TAIL { Err(e) } else { Ok(()) };
         }
         Ok(())
     }
 
-    /// Merges as long as the sizes ask for it, unless another process does so already.
+    /// Flushes, and merges as long as the sizes ask for it, unless another process does so already.
     pub fn compact_in_background(&self, stopping: &dyn Fn() -> bool) -> Result<()> {
-        let _one = self.compacting.lock();
         let Some(_advice) = Advice::take(self)? else { return Ok(()) };
         self.clean()?;
-        while let Some(run) = due(self.fresh_view()?) {
-            if !self.merge(run, stopping)? {
-                break;
+        loop {
+            let flushed = self.flush(stopping)?;
+            let merged = flushed && {
+                let _one = self.merging.lock();
+                match due(self.fresh_view()?) {
+                    Some(run) => self.replace(run, stopping)?,
+                    None if self.index.view().tail() == 0 => return Ok(()),
+                    None => true,
+                }
+            };
+            // Stopped, or another was faster.
+            if !merged {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Makes one table of everything that was committed before the call.
     pub fn compact_all(&self) -> Result<()> {
         let deadline = self.clock.boottime() + self.lock_timeout;
-        let _one = self.compacting.lock();
-        let _advice = Advice::take(self)?;
+        let advice = Advice::take(self)?;
         {
             let mut held = self.take_lock(deadline)?;
             let voucher = self.prepare(&mut held)?;
@@ -100,13 +113,19 @@ impl Core {
                 self.roll(&mut held, &voucher, 0)?;
             }
         }
-        self.clean()?;
-        loop {
-            let view = self.fresh_view()?;
-            if self.merge(Run { segments: view.tail(), first: 0, view }, &|| false)? {
-                return Ok(());
-            }
+        if advice.is_some() {
+            self.clean()?;
         }
+        while !self.flush(&|| false)? {}
+        let _one = self.merging.lock();
+        while !self.replace(Run::merge(self.fresh_view()?, 0), &|| false)? {}
+        Ok(())
+    }
+
+    /// Makes a table of the sealed segments. False if it was stopped, or another was faster.
+    fn flush(&self, stopping: &dyn Fn() -> bool) -> Result<bool> {
+        let _one = self.flushing.lock();
+        self.replace(Run::flush(self.fresh_view()?), stopping)
     }
 
     fn fresh_view(&self) -> Result<Arc<View>> {
@@ -116,19 +135,25 @@ impl Core {
     /// Removes what a killed compactor left.
     fn clean(&self) -> Result<()> {
         let held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
-        recover::remove_strays(&*self.files.dir, &self.files.current_manifest(&self.page)?, false)?;
+        let now = self.files.current_manifest(&self.page)?;
+        if now.generation != self.page.generation() {
+            // Renamed by a switch that failed or died since: what it doesn't name may go once it is durable (rule 16).
+            manifest::store(&*self.files.dir, &now)?;
+            self.page.store_generation(now.generation);
+        }
+        recover::remove_strays(&*self.files.dir, &now, false)?;
         drop(held);
         Ok(())
     }
 
     /// Merges a run into one table and switches the manifest. False if it was stopped, or another was faster.
-    fn merge(&self, run: Run, stopping: &dyn Fn() -> bool) -> Result<bool> {
-        if run.segments == 0 && run.view.tables.is_empty() {
+    fn replace(&self, run: Run, stopping: &dyn Fn() -> bool) -> Result<bool> {
+        if run.segments == 0 && run.view.tables.len() == run.first {
             return Ok(true);
         }
         let (number, file) = self.new_table(run.view.manifest.next_table)?;
         // Again and again on a full disk, each try would leave a table behind that takes what is left.
-        self.merge_into(run, number, file, stopping).inspect_err(|_| self.remove_unnamed(number))
+        self.build(run, number, file, stopping).inspect_err(|_| self.remove_unnamed(number))
     }
 
     /// Nothing is removed that a manifest may name, as when it was renamed and its directory couldn't be synced.
@@ -139,7 +164,7 @@ impl Core {
         }
     }
 
-    fn merge_into(&self, run: Run, number: u64, file: Arc<dyn File>, stopping: &dyn Fn() -> bool) -> Result<bool> {
+    fn build(&self, run: Run, number: u64, file: Arc<dyn File>, stopping: &dyn Fn() -> bool) -> Result<bool> {
         let name = TableName { store: self.files.store, number, from: run.from(), to: run.to() };
         let mut builder = TableBuilder::new(file.clone(), name);
         if !self.fill(&run, &mut builder, stopping)? {
@@ -240,34 +265,35 @@ impl Core {
 /// The manifest with the table in place of the run; `None` if the run isn't there as it was.
 fn replaced(now: &Manifest, run: &Run, table: Option<TableEntry>) -> Option<Manifest> {
     let (tables, segments) = (run.tables(), run.segments());
-    let end = run.first + tables.len();
-    if now.tables.get(run.first..end)? != tables.as_slice() || now.segments.get(..segments.len())? != segments {
-        return None;
-    }
-    // Segments follow all tables.
-    if !segments.is_empty() && now.tables.len() != end {
-        return None;
-    }
     let mut new = now.clone();
-    new.tables.splice(run.first..end, table);
-    new.segments.drain(..segments.len());
+    if segments.is_empty() {
+        let end = run.first + tables.len();
+        if now.tables.get(run.first..end)? != tables.as_slice() {
+            return None;
+        }
+        new.tables.splice(run.first..end, table);
+    } else {
+        if now.segments.get(..segments.len())? != segments {
+            return None;
+        }
+        // A merge meanwhile may have made fewer tables of those before.
+        new.tables.extend(table);
+        new.segments.drain(..segments.len());
+    }
     Some(new)
 }
 
-/// The run that the sizes ask for: every sealed segment, and the tables from the oldest on that isn't much larger than all
-/// that is newer.
+/// The merge that the sizes ask for: the tables from the oldest on that isn't much larger than all that is newer.
 fn due(view: Arc<View>) -> Option<Run> {
-    let segments = view.tail();
-    let mut newer: u64 = view.manifest.segments[..segments].iter().map(|s| s.sealed).sum();
-    let mut first = view.tables.len();
+    let (mut newer, mut first) = (0, None);
     for (i, table) in view.tables.iter().enumerate().rev() {
         let size = table.entry().size;
         if newer > 0 && size <= GROWTH * newer {
-            first = i;
+            first = Some(i);
         }
         newer += size;
     }
-    (segments > 0 || first < view.tables.len()).then_some(Run { view, first, segments })
+    first.map(|first| Run::merge(view, first))
 }
 
 /// flock(COMPACT): advice to leave merging to its holder.

@@ -13,12 +13,16 @@ use crate::format::key::bucket_prefixes;
 use crate::format::position::{Position, offset_of, position, segment_of};
 use foldhash::fast::FixedState;
 use hashbrown::{HashSet, HashTable};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const NONE: u32 = u32::MAX;
+/// How many operations are applied before readers get a turn.
+const TURN: u32 = 512;
+/// The arena grows by so much at least; what isn't touched takes no memory.
+const ARENA_STEP: usize = 4 << 20;
 
 /// One segment's index. Frames are applied under the follower's lock; readers come at any time.
 #[derive(Debug)]
@@ -117,7 +121,16 @@ impl Memtable {
     pub fn apply(&self, frame: &Frame<'_>, at: u64) -> std::result::Result<Position, &'static str> {
         let revision = position(self.segment.number(), at + frame.len() as u64);
         let mut inner = self.inner.write();
-        frame.each_op(|op| inner.apply(op, revision, at))?;
+        inner.reserve(frame);
+        let mut count = 0;
+        frame.each_op(|op| {
+            inner.apply(op, revision, at);
+            count += 1;
+            if count % TURN == 0 {
+                // Readers get in between: what is half applied lies beyond what they may see.
+                RwLockWriteGuard::bump(&mut inner);
+            }
+        })?;
         drop(inner);
         self.crc.store(frame.crc(), Ordering::Release);
         self.applied.store(revision, Ordering::Release);
@@ -162,7 +175,7 @@ impl Memtable {
     /// About how much memory it takes.
     pub fn weight(&self) -> usize {
         let inner = self.inner.read();
-        inner.arena.capacity() + inner.entries.capacity() * 32 + inner.versions.capacity() * 40
+        inner.arena.len() + inner.entries.len() * size_of::<Entry>() + inner.versions.len() * size_of::<Written>()
     }
 
     /// A sorted source of the versions at or below `at`.
@@ -227,6 +240,18 @@ impl Inner {
             version = self.versions[version as usize].older;
         }
         (version != NONE).then_some(version)
+    }
+
+    /// Room for a frame at once, instead of growing step by step.
+    fn reserve(&mut self, frame: &Frame<'_>) {
+        let (operations, bytes) = (frame.operations(), frame.len().min(ARENA_STEP));
+        let Inner { arena, entries, versions, by_hash, .. } = self;
+        if arena.capacity() - arena.len() < bytes {
+            arena.reserve(ARENA_STEP);
+        }
+        entries.reserve(operations);
+        versions.reserve(operations);
+        by_hash.reserve(operations, |&i| entries[i as usize].hash);
     }
 
     fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64) {

@@ -121,11 +121,14 @@ struct Core {
     /// Of a private core: which `SHARED` there was.
     incarnation: Option<(u64, u64)>,
     lock: StoreLock,
+    /// Sixteen bits, never 0, by which a claim to sync is told from others of the same microsecond.
+    claimant: u64,
     index: Index,
     queue: Queue,
     counters: Counters,
-    /// Compactions of this process, one at a time.
-    compacting: Mutex<()>,
+    /// Flushes of this process, one at a time; merges likewise.
+    flushing: Mutex<()>,
+    merging: Mutex<()>,
 }
 
 impl Core {

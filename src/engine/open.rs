@@ -121,11 +121,13 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         page,
         _shared: shared,
         incarnation: seen,
+        claimant: log::random()? & 0xffff | 1,
         lock,
         index,
         queue: Default::default(),
         counters: Default::default(),
-        compacting: Default::default(),
+        flushing: Default::default(),
+        merging: Default::default(),
     })
 }
 

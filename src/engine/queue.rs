@@ -40,6 +40,15 @@ impl Pending {
     pub fn again(&self) {
         self.set(State::Again);
     }
+    /// Answers it if nobody has and nobody will: the thread that worked for it panicked.
+    pub fn abandon(&self) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Taken) {
+            let what = "the change may or may not have happened: the thread that wrote it for others panicked";
+            *state = State::Answered(Err(Error::new(Code::Uncertain, what)));
+            self.changed.notify_one();
+        }
+    }
     fn set(&self, state: State) {
         *self.state.lock() = state;
         self.changed.notify_one();

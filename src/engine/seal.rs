@@ -44,6 +44,12 @@ impl Core {
                 self.seal(held)?;
                 continue;
             }
+            if self.mode == SyncMode::Os && self.page.committed().position() < appended {
+                // A writer was killed before it raised `committed`; here nobody but a writer does.
+                let before = self.page.committed().position();
+                self.page.raise_committed(appended);
+                self.page.publish(before);
+            }
             held.writer.voucher = Some(voucher.clone());
             return Ok(voucher);
         }
@@ -53,7 +59,7 @@ impl Core {
     fn ends_as_told(&self, appended: Position) -> Result<bool> {
         match self.index.follow(self, appended) {
             Ok(crc) => Ok(self.page.tail_crc(appended) == Some(crc)),
-            Err(e) if e.code == Code::Corrupt => {
+            Err(e) if matches!(e.code, Code::Corrupt | Code::Io) => {
                 // Up to committed it has to verify; else the medium lost it, and nothing may be cut.
                 self.index.follow(self, self.page.committed().position())?;
                 if self.page.committed().position() >= appended { Err(e) } else { Ok(false) }
@@ -62,7 +68,7 @@ impl Core {
         }
     }
 
-    /// Verifies what isn't durable and writes the same bytes again, so that this descriptor's sync covers them.
+    /// Verifies what isn't durable and writes the same bytes again, so that this descriptor's sync covers them (rule 7).
     fn write_again(&self, voucher: &Voucher, appended: Position) -> Result<bool> {
         let durable = self.durable();
         if durable >= appended {
@@ -71,9 +77,11 @@ impl Core {
         let segment = &voucher.segment;
         let from = if segment_of(durable) == segment.number() { offset_of(durable) } else { HEADER_LEN };
         let Some(crc) = self.page.tail_crc(appended) else { return Ok(false) };
-        match segment.verified(from, offset_of(appended), crc)? {
-            Some(bytes) => Ok(segment.file().write_at(&bytes, from).is_ok()),
-            None => Ok(false),
+        match segment.verified(from, offset_of(appended), crc) {
+            Ok(Some(bytes)) => Ok(segment.file().write_at(&bytes, from).is_ok()),
+            Ok(None) => Ok(false),
+            Err(e) if matches!(e.code, Code::Corrupt | Code::Io) => Ok(false),
+            Err(e) => Err(e),
         }
     }
 
@@ -118,8 +126,10 @@ impl Core {
     /// it; if that sync fails it is sealed at `committed` (rule 18).
     pub fn roll(&self, held: &mut Held<'_>, voucher: &Voucher, len: u64) -> Result<()> {
         self.make_next(segment_of(self.page.appended()), HEADER_LEN + len)?;
-        if self.mode == SyncMode::Full {
-            voucher.sync_appended(self)?;
+        if self.mode == SyncMode::Full
+            && let Some(before) = voucher.sync_appended(self)?
+        {
+            self.page.publish(before);
         }
         self.seal(held)
     }
@@ -139,11 +149,18 @@ impl Core {
     /// With `sync=os` what readers have seen is made durable before the manifest says that it is.
     fn sync_before_seal(&self, held: &Held<'_>, live: u64) -> Result<()> {
         let known = held.writer.voucher.clone().filter(|v| v.segment.number() == live);
+        let appended = self.page.appended();
         let voucher = match known {
             Some(voucher) => voucher,
-            None => Arc::new(Voucher::new(self.open_segment(live, Access::Write)?)?),
+            None => {
+                let fresh = Arc::new(Voucher::new(self.open_segment(live, Access::Write)?)?);
+                // Rule 7, with `synced` in the place of `committed`.
+                if !self.write_again(&fresh, appended)? {
+                    return Err(self.lost(&fresh));
+                }
+                fresh
+            }
         };
-        let appended = self.page.appended();
         for _ in 0..2 {
             if self.page.synced() >= appended || voucher.sync_appended(self)?.is_some() {
                 return Ok(());

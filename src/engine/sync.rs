@@ -95,6 +95,8 @@ impl Core {
     /// `Err` only when a seal does not succeed within the lock timeout.
     pub fn wait_committed(&self, goal: Position, voucher: &Voucher) -> Result<Fate> {
         let mut stuck_since = None;
+        // Others commit, too: a moment's patience lets the sync cover their frames.
+        let mut company = false;
         loop {
             let seen = self.page.published();
             let committed = self.page.committed();
@@ -119,13 +121,18 @@ impl Core {
             }
             match self.claim_sync() {
                 Ok(mine) => {
-                    self.clock.yield_now();
+                    if company || self.page.appended() > goal {
+                        self.clock.yield_now();
+                    }
                     let synced = voucher.sync_appended(self)?;
                     // Before the wake-up: whoever still waits finds that it may sync.
                     self.page.release_sync(mine);
                     self.page.publish(synced.unwrap_or(committed.position()));
                 }
-                Err(patience) => self.page.wait_published(seen, patience),
+                Err(patience) => {
+                    company = true;
+                    self.page.wait_published(seen, patience);
+                }
             }
         }
     }
@@ -133,7 +140,7 @@ impl Core {
     /// Claims the hint that somebody syncs; else how long its holder may still take before it is passed over.
     fn claim_sync(&self) -> std::result::Result<u64, Duration> {
         let now = self.clock.boottime() / 1_000;
-        let mine = now << 16 | u64::from(std::process::id() & 0x7fff) << 1 | 1;
+        let mine = now << 16 | self.claimant;
         let held = self.page.syncing();
         let limit = (self.page.sync_time() * 4).max(Duration::from_millis(1));
         let age = Duration::from_micros(now.saturating_sub(held >> 16));

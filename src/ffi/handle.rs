@@ -171,8 +171,8 @@ pub(super) fn close(token: *const dirkv_backend) -> Result<()> {
     Ok(())
 }
 
-/// Waits by looking again and again: a close is rare, the calls that it waits for end after a disk's sync at the latest, and
-/// this way a call has nobody to wake when it ends.
+/// Waits by looking again and again: a close is rare, the calls that it waits for mostly end after a disk's sync (at the
+/// latest after `lock_timeout`, or with their compaction), and this way a call has nobody to wake when it ends.
 fn wait_for_calls(slot: &Slot) {
     let mut pause = Duration::from_micros(1);
     while slot.busy() {

@@ -17,7 +17,7 @@ use crate::error::Result;
 pub const DIRKV_LOG_ERROR: i32 = 1;
 /// Something was odd, and was dealt with.
 pub const DIRKV_LOG_WARN: i32 = 2;
-/// A milestone: the store was opened.
+/// A milestone: opened, recovered, compacted.
 pub const DIRKV_LOG_INFO: i32 = 3;
 /// Details for who hunts a bug.
 pub const DIRKV_LOG_DEBUG: i32 = 4;

@@ -102,8 +102,11 @@ fn mount_has_option(mountinfo: &str, id: &str, option: &str) -> bool {
 
 /// Sees to it that writing an allocated block of this new, empty file again takes no new space.
 pub(super) fn forbid_copy_on_write(filesystem: Filesystem, file: impl AsFd) -> io::Result<()> {
+    if filesystem == Filesystem::Plain {
+        return Ok(());
+    }
     match (filesystem, set_no_copy_on_write(file)) {
-        (Filesystem::Plain, _) | (_, Ok(())) => Ok(()),
+        (_, Ok(())) | (Filesystem::Plain, _) => Ok(()),
         // Below may be ext4, which knows no such flag and needs none.
         (Filesystem::Overlay, Err(_)) => Ok(()),
         (Filesystem::Btrfs, Err(error)) => Err(io::Error::new(

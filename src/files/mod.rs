@@ -5,6 +5,7 @@ pub mod clock;
 pub mod filesystem;
 mod flock;
 pub mod fork;
+pub mod host;
 pub mod names;
 pub mod os;
 pub mod prepare;

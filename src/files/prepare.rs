@@ -14,15 +14,18 @@ use std::path::{Path, PathBuf};
 /// Opens the directory of a store. Symbolic links in `path` are resolved now, once. Unless `read_only`, directories that
 /// are missing are made with `dir_mode`, and files made later get `file_mode`, both whatever the umask.
 ///
-/// `BAD_PARAMETER` for an empty path or something else than a directory at its place, `UNSUPPORTED` for a filesystem on
-/// which a store can't live, else what the system said.
+/// `BAD_PARAMETER` for an empty path or something else than a directory at its place, `NOT_FOUND` if `read_only` and nothing
+/// is there, `UNSUPPORTED` for a filesystem on which a store can't live, else what the system said.
 pub fn open_directory(path: &Path, dir_mode: u32, file_mode: u32, read_only: bool) -> Result<RealDirectory> {
     let text = path.as_os_str().as_bytes();
     if text.is_empty() || text.contains(&0) {
         return Err(Error::new(Code::BadParameter, "the path of a store is neither empty nor holds a NUL"));
     }
     let resolved = match path.canonicalize() {
-        Err(error) if error.kind() == ErrorKind::NotFound && !read_only => make(path, dir_mode)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => match read_only {
+            true => return Err(Error { code: Code::NotFound, ..failed("open", path, &error) }),
+            false => make(path, dir_mode)?,
+        },
         result => result.map_err(|e| failed("open", path, &e))?,
     };
     let (descriptor, filesystem) = open(&resolved, OFlags::RDONLY)?;
@@ -181,7 +184,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let missing = base.path().join("a/b");
         let error = open_directory(&missing, 0o700, 0o600, true).unwrap_err();
-        assert_eq!((error.code, error.os_errno), (Code::Io, libc::ENOENT));
+        assert_eq!((error.code, error.os_errno), (Code::NotFound, libc::ENOENT));
         assert!(error.message.contains("a/b"), "{error}");
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
         assert!(open_directory(base.path(), 0o700, 0o600, true).is_ok());

@@ -208,6 +208,10 @@ impl<'a> Frame<'a> {
     pub fn is_lease(&self) -> bool {
         self.bytes[12] & LEASE != 0
     }
+    /// How many operations it claims, no more than it can hold.
+    pub fn operations(&self) -> usize {
+        (u32_at(self.bytes, 24) as usize).min(self.bytes.len() / 6)
+    }
     /// The position known committed when it was written.
     pub fn durable_before(&self) -> Position {
         u64_at(self.bytes, 16)

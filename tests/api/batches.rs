@@ -61,3 +61,26 @@ fn a_million_items() {
     assert!(listed.iter().zip(&keys).all(|(n, k)| n.name == *k && !n.is_bucket));
     assert_eq!(b.get_item("x", "765432").unwrap().revision, revision);
 }
+
+/// The log writes of a key only what it doesn't share with the one before; the index keeps it whole.
+#[test]
+fn long_keys_that_are_short_in_the_log_do_not_grow_the_index_without_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = Params::new();
+    params.set("path", dir.path().join("s").to_str().unwrap()).unwrap();
+    params.set("segment_size", "64KiB").unwrap();
+    params.set("background", "off").unwrap();
+    let b = Backend::open(&params).unwrap();
+    let deep = vec!["x".repeat(255); 32].join("/");
+    for batch in 0..20 {
+        let names: Vec<String> = (0..100).map(|i| format!("{batch}-{i}")).collect();
+        let items: Vec<_> = names.iter().map(|name| item(name, b"v", 0)).collect();
+        b.upsert_items(&deep, &items).unwrap();
+    }
+    let stats = b.stats_json().unwrap();
+    let (_, rest) = stats.split_once("\"memtable_bytes\":").unwrap();
+    let bytes: u64 = rest.split(',').next().unwrap().parse().unwrap();
+    // 20 batches weigh some 16 MiB there; the log holds less than one segment of them.
+    assert!(bytes < 8 << 20, "{stats}");
+    assert_eq!(b.keys(&deep, None, 0).unwrap().len(), 2_000);
+}

@@ -71,6 +71,7 @@ int main(int argc, char **argv) {
     }
     OK(dirkv_compact(b, &err));
     OK(dirkv_check(b, &err));
+    CHECK(records > 0); /* that of the open, at least, waited for a call */
     OK(dirkv_set_logger(b, NULL, NULL, 0, &err));
     records = 0;
     for (i = 0; i < 20; i++) {

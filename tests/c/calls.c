@@ -87,7 +87,8 @@ static void opening(const char *folder) {
     /* A store is created with its parents, but not by a handle that only reads. */
     OK(dirkv_params_set(params, "path", path, &err));
     OK(dirkv_params_set(params, "read_only", "true", &err));
-    CHECK(dirkv_open(params, &b, NULL) != DIRKV_OK && b == NULL);
+    SAYS(DIRKV_NOT_FOUND, path, dirkv_open(params, &b, &err));
+    CHECK(b == NULL);
     OK(dirkv_params_set(params, "read_only", "false", &err));
     OK(dirkv_params_set(params, "sync", "os", &err));
     OK(dirkv_open(params, &b, &err));
@@ -112,6 +113,8 @@ static void opening(const char *folder) {
     FAILS(DIRKV_READ_ONLY, dirkv_upsert_val(b, "a", "k", "w", 1, 0, &(uint64_t){0}, &err));
     FAILS(DIRKV_READ_ONLY, dirkv_delete_key(b, "a", "k", &err));
     FAILS(DIRKV_READ_ONLY, dirkv_acquire_lock(b, "t", SECOND, 0, &(uint64_t){0}, &err));
+    FAILS(DIRKV_READ_ONLY, dirkv_compact(b, &err));
+    OK(dirkv_sync(b, &err));
     OK(dirkv_check(b, &err));
     OK(dirkv_close(b, &err));
     dirkv_params_free(params);

@@ -93,6 +93,10 @@ static void listings(void) {
     SAME(keys("l", NULL, 1), "a");
     SAME(keys("l", NULL, 2), "a b b/");
     SAME(keys("l", "a", 100), "b b/ b! d/");
+    /* A key and the bucket of its name stay together: one entry more than asked for; `after` skips both. */
+    SAME(keys("l", "a", 1), "b b/");
+    SAME(keys("l", "b", 1), "b!");
+    SAME(keys("l", "b!", 1), "d/");
     SAME(items("l", NULL, 0, 0), "a b b!");
     SAME(items("l", "a", 1, 0), "b");
     SAME(items("l", NULL, 0, DIRKV_RECURSIVE), "a b b/c/y b/x b! d/z");

@@ -222,10 +222,15 @@ static void copied(void) {
         CHECK(strcmp(one.name, two.name) == 0 && one.len == two.len && two.revision == revision);
         CHECK(one.len == 0 || memcmp(one.val, two.val, one.len) == 0);
         /* The time left is counted anew from the instant of the put, some microseconds later. */
-        CHECK(one.expires == 0 ? two.expires == 0 : two.expires - one.expires < 60 * SECOND);
+        CHECK(one.expires == 0 ? two.expires == 0 : two.expires >= one.expires && two.expires - one.expires < 60 * SECOND);
     }
     dirkv_list_free(from);
     dirkv_list_free(to);
+    /* The names of a recursive listing are paths, which are no keys. */
+    OK(dirkv_get_items(b, "", NULL, 0, DIRKV_RECURSIVE, &from, &err));
+    OK(dirkv_list_packed(from, &block, &len, &err));
+    SAYS(DIRKV_BAD_PARAMETER, "'/'", dirkv_upsert_packed(b, "copy", block, len, &revision, &err));
+    dirkv_list_free(from);
     OK(dirkv_get_keys(b, "batch", NULL, 0, &from, &err));
     OK(dirkv_list_packed(from, &block, &len, &err));
     SAYS(DIRKV_BAD_PARAMETER, "kind", dirkv_upsert_packed(b, "copy", block, len, &revision, &err));
@@ -286,6 +291,29 @@ static void heaviest(void) {
     free(val);
 }
 
+/* Small keys of a bucket with the longest path: memory would hold each with the whole of it. */
+static void long_paths(void) {
+    const size_t n = 33000;
+    char *path = calloc(32 * 256 + 1, 1), name[256];
+    dirkv_item *items = calloc(n, sizeof *items);
+    size_t i;
+    memset(name, 'x', 255);
+    name[255] = '\0';
+    for (i = 0; i < 32; i++) {
+        strcat(path, i == 0 ? "" : "/");
+        strcat(path, name);
+    }
+    for (i = 0; i < n; i++) {
+        items[i].key = i % 2 == 0 ? "a" : "b";
+    }
+    SAYS(DIRKV_LIMIT_EXCEEDED, "path", dirkv_upsert_items(b, path, items, n, sizeof *items, &revision, &err));
+    CHECK(revision == 0);
+    OK(dirkv_upsert_items(b, path, items, 100, sizeof *items, &revision, &err));
+    holds(b, path, "b", NULL, 0);
+    free(items);
+    free(path);
+}
+
 int main(int argc, char **argv) {
     quick = argc > 2;
     b = open_store(below(argv[1], "store"));
@@ -296,6 +324,7 @@ int main(int argc, char **argv) {
     larger_items();
     packed();
     copied();
+    long_paths();
     many();
     if (!quick) {
         heaviest();
