@@ -61,6 +61,7 @@ impl Voucher {
     /// One fdatasync of what is appended. What was committed before, for the publication that has to follow; `None` if the
     /// descriptor may not vouch, or the log goes on in another segment: then look again.
     pub fn sync_appended(&self, core: &Core) -> Result<Option<Position>> {
+        // Rule 8.
         let _one = self.one.lock();
         // Rule 3: what is appended is read before the fdatasync.
         let target = core.page.appended();
@@ -176,7 +177,7 @@ impl Core {
         }
     }
 
-    /// Under `LOCK`: clears or seals a descriptor that met an error.
+    /// Under `LOCK`: clears a descriptor that met an error, or seals the segment (rule 9).
     pub fn settle(&self, held: &mut super::store_lock::Held<'_>, voucher: &Voucher) -> Result<()> {
         let appended = self.page.appended();
         if !voucher.failed() {

@@ -125,15 +125,20 @@ impl Memtable {
         let mut inner = self.inner.write();
         inner.reserve(frame);
         let mut count = 0;
-        frame.each_op(|op| {
+        let applied = frame.each_op(|op| {
             inner.apply(op, revision, at);
             count += 1;
             if count % TURN == 0 {
                 // Readers get in between: what is half applied lies beyond what they may see.
                 RwLockWriteGuard::bump(&mut inner);
             }
-        })?;
+        });
+        if applied.is_err() {
+            // Half a frame must not show once `committed` has passed its place.
+            inner.truncate(self.applied());
+        }
         drop(inner);
+        applied?;
         self.crc.store(frame.crc(), Ordering::Release);
         self.applied.store(revision, Ordering::Release);
         Ok(revision)
@@ -145,15 +150,7 @@ impl Memtable {
         if self.applied() <= end {
             return;
         }
-        let mut inner = self.inner.write();
-        let Inner { entries, versions, ranges, .. } = &mut *inner;
-        for entry in entries {
-            while entry.newest != NONE && versions[entry.newest as usize].revision > end {
-                entry.newest = versions[entry.newest as usize].older;
-            }
-        }
-        Arc::make_mut(ranges).truncate(end);
-        drop(inner);
+        self.inner.write().truncate(end);
         self.crc.store(crc, Ordering::Release);
         self.applied.store(end, Ordering::Release);
     }
@@ -214,6 +211,16 @@ impl Reading<'_> {
 }
 
 impl Inner {
+    fn truncate(&mut self, end: Position) {
+        let Inner { entries, versions, ranges, .. } = self;
+        for entry in entries {
+            while entry.newest != NONE && versions[entry.newest as usize].revision > end {
+                entry.newest = versions[entry.newest as usize].older;
+            }
+        }
+        Arc::make_mut(ranges).truncate(end);
+    }
+
     fn key(&self, entry: u32) -> &[u8] {
         let e = &self.entries[entry as usize];
         &self.arena[e.key_at as usize..(e.key_at + e.key_len) as usize]

@@ -1,0 +1,11 @@
+//! Faults, made in one process: a simulated machine whose power is cut, whose processes are killed, whose calls fail; and a
+//! real directory whose calls fail.
+
+mod calls;
+mod cuts;
+mod machine;
+mod process;
+mod real;
+mod seals;
+mod threads;
+mod world;
