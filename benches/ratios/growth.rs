@@ -1,29 +1,32 @@
 //! How open, get and commit grow with the number of keys.
 
 use super::million::{key, load_keys};
-use super::support::{Bench, Numbers, open, report, seconds};
+use super::support::{Bench, Numbers, ROUNDS, open, report, seconds};
 use std::path::Path;
 
-const OPERATIONS: u64 = 2_000;
+const OPERATIONS: u64 = 1_000;
+const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
 
 pub fn run(bench: &Bench) {
     if !bench.wants("growth") {
         return;
     }
     let directory = bench.directory();
-    let sizes = [10_000, 100_000, 1_000_000];
-    let costs: Vec<[f64; 3]> =
-        sizes.iter().map(|&keys| costs(&directory.path().join(keys.to_string()), keys)).collect();
+    let path = |keys: u64| directory.path().join(keys.to_string());
+    for keys in SIZES {
+        load_keys(&path(keys), 1, keys);
+        open(&path(keys), &[]).compact().expect("a compaction");
+    }
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| SIZES.map(|keys| costs(&path(keys), keys))).collect();
     for (what, name) in ["open", "get", "commit"].iter().enumerate() {
-        for (size, cost) in sizes.iter().zip(&costs).skip(1) {
-            report(&format!("growth: {name} at {size} keys / at 10,000"), vec![cost[what] / costs[0][what]], "log");
+        for (i, size) in SIZES.iter().enumerate().skip(1) {
+            let ratios = rounds.iter().map(|round| round[i][what] / round[0][what]).collect();
+            report(&format!("growth: {name} at {size} keys / at 10,000"), ratios, "log");
         }
     }
 }
 
 fn costs(path: &Path, keys: u64) -> [f64; 3] {
-    load_keys(path, 1, keys);
-    open(path, &[]).compact().expect("a compaction");
     let mut opens: Vec<f64> = (0..9).map(|_| seconds(|| drop(open(path, &[])))).collect();
     opens.sort_by(f64::total_cmp);
     let store = open(path, &[]);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// So many sealed segments may wait for the background; beyond twice as many any writer flushes by itself.
-const TAIL: usize = 2;
+const TAIL: usize = 1;
 /// A table is merged with all newer ones once it is no larger than so many times their sum: then the tables together are
 /// at most a quarter larger than the oldest.
 const GROWTH: u64 = 4;

@@ -4,6 +4,7 @@
 mod calls;
 mod cuts;
 mod machine;
+mod panics;
 mod process;
 mod real;
 mod seals;
