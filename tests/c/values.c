@@ -314,6 +314,24 @@ static void long_paths(void) {
     free(path);
 }
 
+/* A listing of more than 1 GiB is refused; pages of it are not. */
+static void longest_listing(void) {
+    char *val = calloc(64 * MIB, 1), key[8];
+    dirkv_list *list = NULL;
+    int i;
+    for (i = 0; i < 17; i++) {
+        snprintf(key, sizeof key, "%d", 10 + i);
+        OK(dirkv_upsert_val(b, "long", key, val, 64 * MIB, 0, &revision, &err));
+    }
+    SAYS(DIRKV_LIMIT_EXCEEDED, "listing", dirkv_get_items(b, "long", NULL, 0, 0, &list, &err));
+    CHECK(list == NULL);
+    OK(dirkv_get_items(b, "long", "20", 2, 0, &list, &err));
+    CHECK(dirkv_list_len(list) == 2);
+    dirkv_list_free(list);
+    OK(dirkv_delete_bucket(b, "", "long", &err));
+    free(val);
+}
+
 int main(int argc, char **argv) {
     quick = argc > 2;
     b = open_store(below(argv[1], "store"));
@@ -328,6 +346,7 @@ int main(int argc, char **argv) {
     many();
     if (!quick) {
         heaviest();
+        longest_listing();
     }
     OK(dirkv_check(b, &err));
     OK(dirkv_close(b, &err));
