@@ -46,8 +46,8 @@
  * lists, errors) belongs to one thread at a time; a list may be read by many. A handle is no address but a number that is
  * checked: used after dirkv_close it is answered with DIRKV_CLOSED.
  *
- * Blocking. Reads take no lock and never wait for writers; they may read from the disk. Changes, in a store with
- * `sync=full`, return when they are durable, and may wait `lock_timeout` for other processes. Every change is atomic and
+ * Blocking. Reads take no lock and never wait for writers; they may read from the disk. (A read_only handle that was alone with
+ * the store opens it anew, as dirkv_open does, once a writer has come.) Changes, in a store with `sync=full`, return when they are durable, and may wait `lock_timeout` for other processes. Every change is atomic and
  * linearizable across threads and processes: once its call has returned, every later read anywhere sees it.
  *
  * Callbacks (clock, logger) are called only by threads that made a call, while they are in it. A callback must not call dirkv

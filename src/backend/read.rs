@@ -1,4 +1,5 @@
-//! Reads: one consistent cut of the store each, without a lock, and never waiting for a writer.
+//! Reads: one consistent cut of the store each, without a lock, and never waiting for a writer (but for a read-only handle
+//! that was alone, which opens the store anew once a writer has come).
 
 use super::name::{Key, LOCKS};
 use super::{Backend, ttl, write};

@@ -80,9 +80,10 @@ pub fn hash(bytes: &[u8]) -> u64 {
     FixedState::default().hash_one(bytes)
 }
 
-/// Offsets fit: a segment is at most 4 GiB and the arena holds less than the segment.
+/// Offsets fit: before a frame is appended the index of its segment is below 1 GiB (`commit`, `MAX_INDEX`), and one frame
+/// adds at most 256 MiB of values and 256 MiB of whole keys.
 fn offset(n: usize) -> u32 {
-    u32::try_from(n).expect("an arena is smaller than its segment")
+    u32::try_from(n).expect("an index is far below 4 GiB")
 }
 
 impl Memtable {
