@@ -45,16 +45,19 @@ demo: build
 
 # Everything. --no-fail-fast, so that one failure doesn't hide the next.
 test: tools check-fmt lint check-header build
-	$(CARGO) test --no-fail-fast
+	$(CARGO) test --no-fail-fast; status=$$?; (cd lab && $(CARGO) test --no-fail-fast) && exit $$status
 
 check-fmt:
 	$(CARGO) fmt --check
+	cd lab && $(CARGO) fmt --all --check
 
 fmt:
 	$(CARGO) fmt
+	cd lab && $(CARGO) fmt --all
 
 lint:
 	$(CARGO) clippy --all-targets -- -D warnings
+	cd lab && $(CARGO) clippy --all-targets -- -D warnings
 
 bench: build
 	$(CARGO) bench

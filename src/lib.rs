@@ -10,6 +10,7 @@
 //! | [`files`] | the only code that touches the system |
 //! | [`format`] | the bytes on disk, without any I/O |
 //! | [`error`] | what went wrong, in the caller's terms |
+//! | `latch`, `sabotage` | what threads wait on; what tests break on purpose |
 
 #![deny(missing_docs, unsafe_op_in_unsafe_fn, unsafe_code)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -24,6 +25,14 @@ pub mod error;
 pub mod ffi;
 pub mod files;
 pub mod format;
+#[cfg(feature = "lab")]
+pub mod latch;
+#[cfg(not(feature = "lab"))]
+mod latch;
+#[cfg(feature = "lab")]
+pub mod sabotage;
+#[cfg(not(feature = "lab"))]
+mod sabotage;
 
 pub use backend::Backend;
 pub use error::{Code, Error, Result};

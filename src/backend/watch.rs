@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 
-use parking_lot::Mutex;
-
 use super::lease::Stored;
+use crate::latch::Mutex;
 
 /// The most leases that are watched; beyond it all are forgotten, which only makes their watchers begin anew.
 const MAX_WATCHED: usize = 1024;

@@ -3,7 +3,7 @@
 
 use super::Core;
 use crate::files::quiet_thread;
-use parking_lot::{Condvar, Mutex};
+use crate::latch::{Condvar, Mutex};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 

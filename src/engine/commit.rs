@@ -1,15 +1,16 @@
-//! A commit: threads of one process queue, one of them takes `LOCK`, decides and appends for all of them with one write, and
-//! waits for the sync on their behalf.
+//! A commit under `LOCK`: requests are decided one after the other, their frames appended with one write.
 
 use super::index::Applying;
+use super::lead::Done;
 use super::snapshot::Snapshot;
 use super::store_lock::Held;
-use super::sync::{Fate, Voucher};
+use super::sync::Voucher;
 use super::{Core, queue::Pending};
 use crate::error::{Code, Error, Result};
 use crate::format::frame::{Body, Frame, MAX_LEN};
 use crate::format::manifest::SyncMode;
 use crate::format::position::{Position, offset_of, segment_of};
+use crate::sabotage::{self, Sabotage};
 use arc_swap::Guard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,40 +42,13 @@ pub struct Committed {
 }
 
 /// What has to happen before a pending commit is answered.
-enum Goal {
+pub enum Goal {
     /// The frame that ends here is committed.
     Frame(Position),
     /// What was looked at is committed; then this is the answer (rule 5).
     Looked(Position, Error),
     /// A write failed: a durable seal below the frame (rule 10), then this is the answer.
     Unwritten(Position, Error),
-}
-
-/// A leader. Should it panic (a request may), nobody who queues waits for ever.
-struct Lead<'a> {
-    core: &'a Core,
-    mine: &'a Arc<Pending>,
-    /// Those that it works for, once it has taken them.
-    batch: Vec<Arc<Pending>>,
-    is_over: bool,
-}
-
-impl Lead<'_> {
-    fn pass(&mut self) {
-        if !std::mem::replace(&mut self.is_over, true) {
-            self.core.queue.pass_lead();
-        }
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.core.queue.remove(self.mine);
-            self.batch.iter().for_each(|pending| pending.abandon());
-        }
-        self.pass();
-    }
 }
 
 /// Frames encoded one after the other, to be written at once.
@@ -95,7 +69,7 @@ impl Run {
 }
 
 /// One leader's work under `LOCK`.
-struct Group<'a, 'h> {
+pub struct Group<'a, 'h> {
     core: &'a Core,
     held: &'a mut Held<'h>,
     voucher: Arc<Voucher>,
@@ -106,7 +80,8 @@ struct Group<'a, 'h> {
     broken: Option<Error>,
     /// Those of the run, in no goal yet because it isn't written.
     in_run: Vec<(Arc<Pending>, Goal)>,
-    done: Vec<(Arc<Pending>, Goal, Arc<Voucher>)>,
+    /// Those that still wait for something.
+    pub done: Vec<Done>,
 }
 
 impl Core {
@@ -114,101 +89,11 @@ impl Core {
     fn heaviest(&self) -> u64 {
         (INDEX_GROWTH * self.segment_size).min(MAX_INDEX)
     }
-
-    /// Leads: takes `LOCK`, decides and appends for all who queue, and answers them. If `LOCK` can't be had, only `mine`
-    /// is answered.
-    pub fn lead(&self, mine: &Arc<Pending>, deadline: u64) {
-        let mut lead = Lead { core: self, mine, batch: Vec::new(), is_over: false };
-        // Under LOCK only what was appended since is left to follow; what can't be followed shows there, too.
-        let _ = self.snapshot();
-        let mut held = match self.take_lock(deadline) {
-            Ok(held) => held,
-            Err(e) => {
-                self.queue.remove(mine);
-                mine.answer(Err(e));
-                return;
-            }
-        };
-        let batch = self.queue.take_all();
-        lead.batch = batch.clone();
-        let done = self.append_all(&mut held, batch);
-        drop(held);
-        lead.pass();
-        for (pending, goal, voucher) in done {
-            self.answer(&pending, goal, &voucher);
-        }
-    }
-
-    /// Under `LOCK`: decides and appends; whoever can be answered at once is.
-    fn append_all(&self, held: &mut Held<'_>, batch: Vec<Arc<Pending>>) -> Vec<(Arc<Pending>, Goal, Arc<Voucher>)> {
-        match Group::begin(self, held) {
-            Ok(mut group) => {
-                for pending in batch {
-                    group.decide(pending);
-                }
-                // An error has been told to those whom it concerns.
-                let _ = group.write();
-                std::mem::take(&mut group.done)
-            }
-            Err(e) => {
-                batch.iter().for_each(|pending| pending.answer(Err(e.clone())));
-                Vec::new()
-            }
-        }
-    }
-
-    /// Without `LOCK`: waits for what the goal needs, then answers.
-    fn answer(&self, pending: &Arc<Pending>, goal: Goal, voucher: &Voucher) {
-        let answer = match goal {
-            Goal::Frame(revision) => match self.wait_committed(revision, voucher) {
-                Ok(Fate::Committed) => Ok(Committed { revision }),
-                Ok(Fate::Void) => Err(void(voucher)),
-                Err(e) => Err(uncertain(&e)),
-            },
-            Goal::Looked(position, refusal) => match self.wait_committed(position, voucher) {
-                Ok(Fate::Committed) => Err(refusal),
-                Ok(Fate::Void) => return pending.again(),
-                Err(e) => Err(e),
-            },
-            Goal::Unwritten(start, e) => match self.seal_below(start, voucher) {
-                Ok(()) => Err(e),
-                Err(e) => Err(uncertain(&e)),
-            },
-        };
-        pending.answer(answer);
-    }
-
-    /// After a failed write at `start` whose seal didn't succeed: seals (rule 10), unless somebody did. Another's frame that
-    /// was written over it takes its place for good once that is committed.
-    fn seal_below(&self, start: Position, voucher: &Voucher) -> Result<()> {
-        let deadline = self.clock.boottime() + self.lock_timeout;
-        loop {
-            let tried = self.take_lock(deadline).and_then(|mut held| {
-                let appended = self.page.appended();
-                if appended == start {
-                    self.seal(&mut held)?;
-                }
-                Ok(appended)
-            });
-            let tried =
-                tried.and_then(|appended| match segment_of(appended) == segment_of(start) && appended > start {
-                    true => self.wait_committed(appended, voucher).map(drop),
-                    false => Ok(()),
-                });
-            match tried {
-                Err(e) if self.clock.boottime() >= deadline => return Err(e),
-                Err(_) => {
-                    let seen = self.page.published();
-                    self.page.wait_published(seen, std::time::Duration::from_millis(20));
-                }
-                Ok(()) => return Ok(()),
-            }
-        }
-    }
 }
 
 impl<'a, 'h> Group<'a, 'h> {
-    fn begin(core: &'a Core, held: &'a mut Held<'h>) -> Result<Group<'a, 'h>> {
+    /// With the log followed to `appended`.
+    pub fn begin(core: &'a Core, held: &'a mut Held<'h>) -> Result<Group<'a, 'h>> {
         let voucher = core.prepare(held)?;
         let appended = core.page.appended();
         let applying = core.index.follow_and_hold(core, appended)?;
@@ -226,9 +111,9 @@ impl<'a, 'h> Group<'a, 'h> {
     }
 
     /// Decides one request against the state after all before it.
-    fn decide(&mut self, pending: Arc<Pending>) {
+    pub fn decide(&mut self, pending: Arc<Pending>) {
         let view = match (&self.applying, &self.broken) {
-            (Some(applying), None) => Snapshot::new(Guard::from_inner(applying.view.clone()), self.run.end),
+            (Some(applying), None) => Snapshot::new(Guard::from_inner(applying.view.clone()), self.sees()),
             (_, Some(e)) => return pending.answer(Err(e.clone())),
             (None, None) => return pending.answer(Err(Error::new(Code::Internal, "a leader lost its view"))),
         };
@@ -240,9 +125,21 @@ impl<'a, 'h> Group<'a, 'h> {
                 Err(e) => pending.answer(Err(e)),
             },
             // Rule 5: answered once what decided it is committed.
-            Ok(Decision::Refuse(e)) if seen <= self.core.page.committed().position() => pending.answer(Err(e)),
+            Ok(Decision::Refuse(e))
+                if seen <= self.core.page.committed().position() || sabotage::is(Sabotage::RefusedEarly) =>
+            {
+                pending.answer(Err(e));
+            }
             Ok(Decision::Refuse(e)) => self.in_run.push((pending, Goal::Looked(seen, e))),
             Err(e) => pending.answer(Err(e)),
+        }
+    }
+
+    /// Everything before this request.
+    fn sees(&self) -> Position {
+        match sabotage::is(Sabotage::LostUpdate) {
+            true => self.core.page.committed().position(),
+            false => self.run.end,
         }
     }
 
@@ -319,7 +216,7 @@ impl<'a, 'h> Group<'a, 'h> {
     }
 
     /// One write for the whole run, then `appended`. An error has been told to those of the run already.
-    fn write(&mut self) -> Result<()> {
+    pub fn write(&mut self) -> Result<()> {
         let run = std::mem::replace(&mut self.run, Run::new(0, 0));
         (self.run.start, self.run.end) = (run.end, run.end);
         (self.run.crc_before, self.run.crc) = (run.crc, run.crc);
@@ -356,6 +253,11 @@ impl<'a, 'h> Group<'a, 'h> {
             applying.view.live().truncate(run.start, run.crc_before);
         }
         let error = Error::io(format_args!("write {}", self.voucher.segment.name()), e);
+        if sabotage::is(Sabotage::FailedWriteAnswered) {
+            self.run = Run::new(run.start, run.crc_before);
+            pending.iter().for_each(|(pending, _)| pending.answer(Err(error.clone())));
+            return error;
+        }
         let voucher = self.voucher.clone();
         let sealed = self.elsewhere(|core, held, voucher| core.roll(held, voucher, 0));
         if let Err(e) = &sealed {
@@ -383,12 +285,8 @@ impl Drop for Group<'_, '_> {
     }
 }
 
-fn void(voucher: &Voucher) -> Error {
+/// The answer to a frame beyond its segment's sealed end.
+pub fn void(voucher: &Voucher) -> Error {
     let what = format!("the change did not happen: syncing {} failed", voucher.segment.name());
     Error { os_errno: voucher.errno(), ..Error::new(Code::Io, what) }
-}
-
-fn uncertain(e: &Error) -> Error {
-    let what = format!("the change may or may not have happened: recovering from a failed disk write failed: {e}");
-    Error { os_errno: e.os_errno, ..Error::new(Code::Uncertain, what) }
 }

@@ -13,6 +13,7 @@ use crate::files::{fork, names};
 use crate::format::manifest::{Manifest, SegmentEntry, TableEntry};
 use crate::format::position::{Position, offset_of, position, segment_of};
 use crate::format::segment::HEADER_LEN;
+use crate::sabotage::{self, Sabotage};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -175,7 +176,7 @@ impl Core {
             true => None,
             false => Some(TableEntry { number, from: name.from, to: name.to, size: builder.finish()? }),
         };
-        self.files.dir.sync().map_err(|e| Error::io("sync the directory", &e))?;
+        manifest::sync_directory(&*self.files.dir)?;
         let switched = self.switch(&run, number, table, &*file)?;
         if switched && table.is_some() {
             self.counters.compactions.fetch_add(1, Ordering::Relaxed);
@@ -234,7 +235,7 @@ impl Core {
             let wanted = matches!(version.state, State::Live { tag, .. } if (self.retain)(version.key, tag));
             if wanted {
                 builder.add_version(&version)?;
-            } else if !run.reaches_the_oldest() {
+            } else if !run.reaches_the_oldest() && !sabotage::is(Sabotage::TombstoneDropped) {
                 // An older table may hold what must not show again.
                 builder.add(version.key, version.revision, None)?;
             }

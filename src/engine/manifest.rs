@@ -6,6 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::files::names;
 use crate::files::storage::{Access, Directory};
 use crate::format::manifest::{FORMAT_VERSION, Flaw, Manifest};
+use crate::sabotage::{self, Sabotage};
 use std::io;
 
 /// The manifest as it is now; `None` if there is none.
@@ -45,8 +46,21 @@ impl Files {
     }
 }
 
+/// What was created, renamed and removed before is durable on success.
+pub fn sync_directory(dir: &dyn Directory) -> Result<()> {
+    if sabotage::is(Sabotage::NoDirectorySync) {
+        return Ok(());
+    }
+    dir.sync().map_err(|e| Error::io("sync the directory", &e))
+}
+
 /// Under `LOCK`: replaces the manifest, durably, before anything of it is published (rule 13).
 pub fn store(dir: &dyn Directory, manifest: &Manifest) -> Result<()> {
+    if sabotage::is(Sabotage::ManifestNotRepeated)
+        && load(dir)?.is_some_and(|there| there.generation >= manifest.generation)
+    {
+        return Ok(());
+    }
     let new = names::MANIFEST_NEW;
     match dir.remove(new) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(format_args!("remove {new}"), &e)),
@@ -56,5 +70,8 @@ pub fn store(dir: &dyn Directory, manifest: &Manifest) -> Result<()> {
     file.write_at(&manifest.encode(), 0).map_err(|e| Error::io(format_args!("write {new}"), &e))?;
     file.sync_data().map_err(|e| Error::io(format_args!("sync {new}"), &e))?;
     dir.rename(new, names::MANIFEST).map_err(|e| Error::io(format_args!("rename {new}"), &e))?;
-    dir.sync().map_err(|e| Error::io("sync the directory", &e))
+    match sabotage::is(Sabotage::SealNotDurable) {
+        true => Ok(()),
+        false => sync_directory(dir),
+    }
 }

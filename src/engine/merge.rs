@@ -4,6 +4,7 @@ use super::ranges::RangeSet;
 use super::source::{Source, State, Version};
 use crate::error::Result;
 use crate::format::position::Position;
+use crate::sabotage::{self, Sabotage};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -69,7 +70,10 @@ impl<'a> Merge<'a> {
         match a.key().cmp(&b.key()) {
             Ordering::Less => true,
             Ordering::Greater => false,
-            Ordering::Equal => a.current().map(|v| v.revision) > b.current().map(|v| v.revision),
+            Ordering::Equal => {
+                let newer = a.current().map(|v| v.revision) > b.current().map(|v| v.revision);
+                newer != (self.mode == Mode::Compact && sabotage::is(Sabotage::MergeKeepsOlder))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `queue`, `commit` | threads queue; a leader decides and appends for all |
+//! | `queue`, `lead`, `commit` | threads queue; a leader decides and appends for all |
 //! | `sync`, `seal` | anyone syncs for everyone; what can't be vouched for is sealed off |
 //! | `store_lock`, `page` | who may append; the two positions that only grow |
 //! | `log`, `memtable`, `table` | a segment, its index, a sorted table |
@@ -15,6 +15,7 @@ mod check;
 mod commit;
 mod compact;
 mod index;
+mod lead;
 mod log;
 mod manifest;
 mod memtable;
@@ -41,10 +42,10 @@ pub use value::Item;
 use crate::error::Result;
 use crate::files::storage::{Clock, Directory, File};
 use crate::format::manifest::{StoreId, SyncMode};
+use crate::latch::Mutex;
 use background::Background;
 use index::Index;
 use page::Page;
-use parking_lot::Mutex;
 use queue::Queue;
 use stats::Counters;
 use std::sync::Arc;

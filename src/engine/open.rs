@@ -121,7 +121,7 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         page,
         _shared: shared,
         incarnation: seen,
-        claimant: log::random()? & 0xffff | 1,
+        claimant: log::random(dir)? & 0xffff | 1,
         lock,
         index,
         queue: Default::default(),
@@ -251,7 +251,7 @@ fn first(dir: &dyn Directory, config: &Config, file: Arc<dyn File>) -> Result<Op
     let recovered = recover::recover(dir, manifest, witness(&file)?, true)?;
     let page = Page::new(dir.map(&file, true).map_err(|e| Error::io("map SHARED", &e))?);
     let inode = file.identity().map_err(|e| Error::io("stat SHARED", &e))?.inode;
-    page.initialise(&fresh(&recovered, inode)?);
+    page.initialise(&fresh(dir, &recovered, inode)?);
     if !file.try_lock(Lock::Shared).map_err(|e| Error::io("lock SHARED", &e))? {
         return Err(Error::new(Code::Io, "SHARED is locked by something that is not dirkv"));
     }
@@ -263,15 +263,15 @@ fn recover_in_memory(dir: &dyn Directory, file: Option<&Arc<dyn File>>) -> Resul
     let witness = file.map(witness).transpose()?.flatten();
     let recovered = recover::recover(dir, some_manifest(dir)?, witness, false)?;
     let page = Page::new(Arc::new(PrivatePage::default()));
-    page.initialise(&fresh(&recovered, 0)?);
+    page.initialise(&fresh(dir, &recovered, 0)?);
     Ok((recovered.manifest, page, None))
 }
 
-fn fresh(recovered: &Recovered, inode: u64) -> Result<Fresh> {
+fn fresh(dir: &dyn Directory, recovered: &Recovered, inode: u64) -> Result<Fresh> {
     Ok(Fresh {
         store: recovered.manifest.store,
         inode,
-        incarnation: log::random()?,
+        incarnation: log::random(dir)?,
         generation: recovered.manifest.generation,
         end: recovered.end,
         crc: recovered.crc,

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::files::storage::SharedPage;
 use crate::format::position::Position;
 use crate::format::shared::{self as word, FROZEN, is_frozen, position_of};
+use crate::sabotage::{self, Sabotage};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ impl Page {
 
     /// Raises `committed` by compare and swap, never while frozen (rule 4).
     pub fn raise_committed(&self, to: Position) {
+        if sabotage::is(Sabotage::CommittedStored) {
+            return self.0.store(word::COMMITTED, to);
+        }
         let mut now = self.0.load(word::COMMITTED);
         while position_of(now) < to && !is_frozen(now) {
             match self.0.compare_exchange(word::COMMITTED, now, to) {
@@ -76,6 +80,9 @@ impl Page {
 
     /// Freezes `committed` by one atomic OR; what it was is the sealed end (rule 11).
     pub fn freeze(&self) -> Position {
+        if sabotage::is(Sabotage::NotFrozen) {
+            return self.committed().position();
+        }
         position_of(self.0.fetch_or(word::COMMITTED, FROZEN))
     }
 

@@ -3,10 +3,10 @@
 use super::Core;
 use super::commit::{Committed, Request};
 use crate::error::{Code, Error, Result};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use crate::latch::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One commit in progress.
 pub struct Pending {
@@ -116,12 +116,11 @@ impl Core {
             state: Mutex::new(State::Queued),
             changed: Condvar::new(),
         });
-        let boottime = self.clock.boottime() + self.lock_timeout;
-        let deadline = Instant::now() + Duration::from_nanos(self.lock_timeout);
+        let deadline = self.clock.boottime() + self.lock_timeout;
         let mut lead = self.queue.join(&pending);
         loop {
             if std::mem::take(&mut lead) {
-                self.lead(&pending, boottime);
+                self.lead(&pending, deadline);
             }
             let mut state = pending.state.lock();
             match &*state {
@@ -133,7 +132,8 @@ impl Core {
                 State::Leading => lead = true,
                 State::Taken => pending.changed.wait(&mut state),
                 State::Queued => {
-                    if pending.changed.wait_until(&mut state, deadline).timed_out() && matches!(*state, State::Queued) {
+                    let left = Duration::from_nanos(deadline.saturating_sub(self.clock.boottime()));
+                    if pending.changed.wait_for(&mut state, left).timed_out() && matches!(*state, State::Queued) {
                         drop(state);
                         if self.queue.remove(&pending) {
                             self.leave(&pending);

@@ -9,6 +9,7 @@ use crate::format::manifest::{Manifest, SegmentEntry, StoreId, SyncMode};
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::format::segment::HEADER_LEN;
 use crate::format::shared;
+use crate::sabotage::{self, Sabotage};
 use std::io;
 
 /// The end of the log as recovered.
@@ -53,8 +54,8 @@ impl Witness {
 /// A store where there is none yet. No MANIFEST and no frame anywhere is an unfinished creation, begun again.
 pub fn create(dir: &dyn Directory, sync: SyncMode, segment_size: u64) -> Result<Manifest> {
     let mut store = StoreId::default();
-    store[..8].copy_from_slice(&log::random()?.to_le_bytes());
-    store[8..].copy_from_slice(&log::random()?.to_le_bytes());
+    store[..8].copy_from_slice(&log::random(dir)?.to_le_bytes());
+    store[8..].copy_from_slice(&log::random(dir)?.to_le_bytes());
     for name in unfinished(dir)? {
         dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
     }
@@ -152,6 +153,9 @@ fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
 }
 
 fn adopt(segment: &Segment, from: u64, end: u64, crc: u32) -> Result<()> {
+    if sabotage::is(Sabotage::AdoptedUnsynced) {
+        return Ok(());
+    }
     if end > from {
         let what = "what was just read doesn't verify any more";
         let bytes = segment.verified(from, end, crc)?.ok_or_else(|| Error::corrupt(segment.name(), from, what))?;

@@ -9,6 +9,7 @@ use crate::files::storage::Access;
 use crate::format::manifest::{SegmentEntry, SyncMode};
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::format::segment::{HEADER_LEN, start};
+use crate::sabotage::{self, Sabotage};
 use std::sync::Arc;
 
 impl Core {
@@ -18,7 +19,7 @@ impl Core {
             return Err(Error::new(Code::ReadOnly, "the store was opened with read_only=true"));
         }
         let mut held = self.lock.take(&*self.files.dir, &self.page, &*self.clock, deadline)?;
-        if self.page.committed().frozen() {
+        if self.page.committed().frozen() && !sabotage::is(Sabotage::FreezeIgnored) {
             self.finish_seal(&mut held)?;
         }
         Ok(held)
@@ -40,7 +41,8 @@ impl Core {
                 continue;
             }
             // Rule 7: a descriptor opened while the range is uncommitted vouches only for what it has written itself.
-            if !self.ends_as_told(appended)? || fresh && !self.write_again(&voucher, appended)? {
+            let again = fresh && !sabotage::is(Sabotage::NotRewritten);
+            if !self.ends_as_told(appended)? || again && !self.write_again(&voucher, appended)? {
                 self.seal(held)?;
                 continue;
             }
@@ -58,7 +60,7 @@ impl Core {
     /// Follows to `appended`; false if what lies beyond `committed` doesn't verify or isn't what its writer wrote (rule 2).
     fn ends_as_told(&self, appended: Position) -> Result<bool> {
         match self.index.follow(self, appended) {
-            Ok(crc) => Ok(self.page.tail_crc(appended) == Some(crc)),
+            Ok(crc) => Ok(self.page.tail_crc(appended) == Some(crc) || sabotage::is(Sabotage::TailUnknown)),
             Err(e) if matches!(e.code, Code::Corrupt | Code::Io) => {
                 // Up to committed it has to verify; else the medium lost it, and nothing may be cut.
                 self.index.follow(self, self.page.committed().position())?;
@@ -126,7 +128,9 @@ impl Core {
     /// it; if that sync fails it is sealed at `committed` (rule 18).
     pub fn roll(&self, held: &mut Held<'_>, voucher: &Voucher, len: u64) -> Result<()> {
         self.make_next(segment_of(self.page.appended()), HEADER_LEN + len)?;
-        if self.mode == SyncMode::Full
+        if sabotage::is(Sabotage::FullUnsynced) {
+            self.page.raise_committed(self.page.appended());
+        } else if self.mode == SyncMode::Full
             && let Some(before) = voucher.sync_appended(self)?
         {
             self.page.publish(before);
@@ -143,6 +147,9 @@ impl Core {
         }
         // Rule 11: frozen first, so that nobody raises committed past the end that the manifest will tell.
         self.page.freeze();
+        if sabotage::is(Sabotage::SealUnlocked) {
+            held.free_early();
+        }
         self.finish_seal(held)
     }
 
@@ -199,9 +206,15 @@ impl Core {
         manifest::store(&*self.files.dir, &new)?;
         let begin = start(segment + 1);
         self.page.store_generation(new.generation);
+        let committed_first = sabotage::is(Sabotage::CommittedFirst);
+        if committed_first {
+            self.page.thaw(begin);
+        }
         self.page.store_appended(begin, next.header().crc());
         self.page.raise_synced(begin);
-        self.page.thaw(begin);
+        if !committed_first {
+            self.page.thaw(begin);
+        }
         self.page.publish(end);
         held.writer.voucher = None;
         self.counters.seals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -8,6 +8,7 @@ use super::source::{Source, Version};
 use super::value::Item;
 use crate::error::Result;
 use crate::format::position::Position;
+use crate::sabotage::{self, Sabotage};
 use arc_swap::Guard;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -25,7 +26,14 @@ impl Core {
         loop {
             let view = self.index.view();
             // A table never reaches past a `committed` that is loaded after the view.
-            let at = self.page.committed().position();
+            let at = match sabotage::is(Sabotage::PendingShown) {
+                true => self.page.appended(),
+                false => self.page.committed().position(),
+            };
+            if sabotage::is(Sabotage::StaleRead) {
+                let known = view.live().applied();
+                return Ok(Snapshot::new(view, known.min(at)));
+            }
             if view.covers(at) && view.manifest.generation >= self.page.generation() {
                 return Ok(Snapshot::new(view, at));
             }

@@ -6,7 +6,8 @@ use super::log::Segment;
 use crate::error::{Code, Error, Result};
 use crate::format::manifest::SyncMode;
 use crate::format::position::{Position, segment_of};
-use parking_lot::Mutex;
+use crate::latch::{Mutex, MutexGuard};
+use crate::sabotage::{self, Sabotage};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -58,19 +59,33 @@ impl Voucher {
         self.errno.load(Ordering::Relaxed)
     }
 
+    /// Rule 8.
+    fn one_at_a_time(&self) -> Option<MutexGuard<'_, ()>> {
+        (!sabotage::is(Sabotage::SyncsTogether)).then(|| self.one.lock())
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        if sabotage::is(Sabotage::NoFdatasync) { Ok(()) } else { self.segment.file().sync_data() }
+    }
+
     /// One fdatasync of what is appended. What was committed before, for the publication that has to follow; `None` if the
     /// descriptor may not vouch, or the log goes on in another segment: then look again.
     pub fn sync_appended(&self, core: &Core) -> Result<Option<Position>> {
-        // Rule 8.
-        let _one = self.one.lock();
+        let _one = self.one_at_a_time();
         // Rule 3: what is appended is read before the fdatasync.
-        let target = core.page.appended();
+        let mut target = core.page.appended();
         if self.failed() || segment_of(target) != self.segment.number() {
             return Ok(None);
         }
         let started = core.clock.boottime();
-        match self.segment.file().sync_data() {
+        if sabotage::is(Sabotage::PublishBeforeSync) && core.mode == SyncMode::Full {
+            core.page.raise_committed(target);
+        }
+        match self.sync_data() {
             Ok(()) => {
+                if sabotage::is(Sabotage::AppendedReadLate) {
+                    target = core.page.appended();
+                }
                 core.page.record_sync_time(core.clock.boottime().saturating_sub(started));
                 core.counters.syncs.fetch_add(1, Ordering::Relaxed);
                 let before = core.page.committed().position();
@@ -82,7 +97,7 @@ impl Voucher {
             }
             Err(e) => {
                 self.errno.store(e.raw_os_error().unwrap_or(0), Ordering::Relaxed);
-                self.failed.store(true, Ordering::Release);
+                self.failed.store(!sabotage::is(Sabotage::FailedSyncRetried), Ordering::Release);
                 core.log_failed_sync(self.segment.name(), &e);
                 core.page.make_writable()?;
                 Ok(None)
@@ -115,7 +130,7 @@ impl Core {
                 }
             }
             // Rule 15: a waiter that sees a freeze takes LOCK to finish the seal.
-            if committed.frozen() || voucher.failed() {
+            if committed.frozen() && !sabotage::is(Sabotage::FreezeIgnored) || voucher.failed() {
                 let since = *stuck_since.get_or_insert_with(|| self.clock.boottime());
                 self.resolve(voucher, since + self.lock_timeout)?;
                 continue;

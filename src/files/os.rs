@@ -126,6 +126,10 @@ impl Directory for RealDirectory {
         Ok(Arc::new(Mapping::new(&real.file, writable)?))
     }
 
+    fn random(&self) -> io::Result<u64> {
+        getrandom::u64().map_err(io::Error::other)
+    }
+
     fn path(&self) -> String {
         self.path.display().to_string()
     }

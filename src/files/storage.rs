@@ -56,6 +56,8 @@ pub trait Directory: Send + Sync + Debug {
     fn identity(&self, name: &str) -> io::Result<Identity>;
     /// Maps the file as the shared page; `writable` false gives a view on which a store is an error of the caller's.
     fn map(&self, file: &Arc<dyn File>, writable: bool) -> io::Result<Arc<dyn SharedPage>>;
+    /// Random bits for salts and ids, which nobody can guess.
+    fn random(&self) -> io::Result<u64>;
     /// For messages: the path of the directory.
     fn path(&self) -> String;
 }

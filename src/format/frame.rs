@@ -25,9 +25,10 @@
 //! *Torn tail*: the log of an unsealed segment ends at the first frame that doesn't verify. The medium is assumed to write
 //! a sector of 512 bytes whole or not at all. Numbers are never renumbered.
 
-use super::checksum::crc32c;
+use super::checksum::{crc32c, matches};
 use super::position::Position;
 use super::segment::{u16_at, u32_at, u64_at};
+use crate::sabotage::{self, Sabotage};
 
 /// Bytes before the operations.
 pub const HEADER_LEN: usize = 32;
@@ -140,7 +141,10 @@ impl Body {
 }
 
 fn checksum(salt: u64, offset: u64, frame: &[u8]) -> u32 {
-    let seed = crc32c(crc32c(0, &salt.to_le_bytes()), &offset.to_le_bytes());
+    let seed = match sabotage::is(Sabotage::Unchained) {
+        true => 0,
+        false => crc32c(crc32c(0, &salt.to_le_bytes()), &offset.to_le_bytes()),
+    };
     crc32c(crc32c(seed, &frame[..4]), &frame[8..])
 }
 
@@ -188,7 +192,7 @@ impl<'a> Frame<'a> {
     /// The frame at the start of `bytes`, if its checksum matches as that of the frame at `offset` of a segment with `salt`.
     pub fn verify(bytes: &'a [u8], salt: u64, offset: u64) -> Option<Frame<'a>> {
         let bytes = bytes.get(..Frame::claimed_len(bytes)?)?;
-        (checksum(salt, offset, bytes) == u32_at(bytes, 4)).then_some(Frame { bytes })
+        matches(checksum(salt, offset, bytes), u32_at(bytes, 4)).then_some(Frame { bytes })
     }
 
     /// The length.

@@ -16,7 +16,7 @@
 //!   end  u32 CRC32C of all before
 //! ```
 
-use super::checksum::crc32c;
+use super::checksum::{crc32c, matches};
 use super::position::{Position, offset_of, segment_of};
 use super::segment::{u32_at, u64_at};
 
@@ -148,7 +148,7 @@ impl Manifest {
             return Err(Flaw::Version(version));
         }
         let (body, crc) = bytes.split_at(bytes.len() - 4);
-        if u32_at(bytes, 12) as usize != bytes.len() || crc32c(0, body) != u32_at(crc, 0) {
+        if u32_at(bytes, 12) as usize != bytes.len() || !matches(crc32c(0, body), u32_at(crc, 0)) {
             return Err(Flaw::Damage(12, "the length or the checksum of the manifest doesn't match"));
         }
         let counts = [64, 68, 72].map(|at| u32_at(body, at) as usize);

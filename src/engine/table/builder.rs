@@ -6,7 +6,7 @@ use crate::engine::source::{State, Version};
 use crate::engine::value::{INLINE_MAX, Stored};
 use crate::error::{Code, Error, Result};
 use crate::files::storage::File;
-use crate::format::checksum::crc32c;
+use crate::format::checksum::{crc32c, matches};
 use crate::format::frame::MAX_KEY;
 use crate::format::key::bucket_prefixes;
 use crate::format::manifest::StoreId;
@@ -241,7 +241,7 @@ impl TableBuilder {
                     done += piece;
                     self.write_if_full()?;
                 }
-                if crc != extent.crc {
+                if !matches(crc, extent.crc) {
                     return Err(Error::corrupt(name, extent.offset, "the checksum of a value doesn't match"));
                 }
                 crc

@@ -109,6 +109,10 @@ impl Directory for MemDirectory {
         unsupported()
     }
 
+    fn random(&self) -> io::Result<u64> {
+        unsupported()
+    }
+
     fn path(&self) -> String {
         "memory".into()
     }

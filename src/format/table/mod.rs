@@ -36,7 +36,7 @@ pub mod filter;
 pub mod node;
 pub mod ranges;
 
-use super::checksum::crc32c;
+use super::checksum::{crc32c, matches};
 use super::manifest::{FORMAT_VERSION, StoreId};
 use super::position::Position;
 use std::hint::select_unpredictable;
@@ -126,7 +126,7 @@ impl Footer {
         if version > FORMAT_VERSION {
             return Err(Flaw::Version(version));
         }
-        if version == 0 || crc32c(0, &bytes[..124]) != u32_at(bytes, 124) {
+        if version == 0 || !matches(crc32c(0, &bytes[..124]), u32_at(bytes, 124)) {
             return Err(Flaw::Damage("the checksum of the table's footer doesn't match"));
         }
         if bytes[12..16] != [0; 4] || bytes[104..124] != [0; 20] {
@@ -168,7 +168,7 @@ pub(crate) fn seal(out: &mut [u8], at: usize, number: u64, offset: u64) {
 
 /// Whether a part's checksum matches.
 fn is_sealed(part: &[u8], number: u64, offset: u64) -> bool {
-    part.len() >= 4 && checksum(number, offset, part) == u32_at(part, 0)
+    part.len() >= 4 && matches(checksum(number, offset, part), u32_at(part, 0))
 }
 
 /// The first number below `count` for which `before` is false, else `count`; it is true for all below that, and for none

@@ -30,6 +30,7 @@ pub enum Call {
     Allocate,
     Lock,
     Unlock,
+    Random,
     /// A look at, or a change of, the shared page.
     Page,
 }

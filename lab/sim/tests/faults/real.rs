@@ -71,6 +71,10 @@ impl Directory for Faulty {
         let any: &dyn std::any::Any = &**file;
         self.inner.map(&any.downcast_ref::<FaultyFile>().expect("a file of this directory").inner, writable)
     }
+    fn random(&self) -> io::Result<u64> {
+        self.inner.random()
+    }
+
     fn path(&self) -> String {
         self.inner.path()
     }

@@ -1,11 +1,11 @@
 //! A request that panics: nobody waits for ever, and nothing half done shows.
 
-use super::machine::Machine;
-use super::process::{Process, SimClock, SimDirectory};
 use super::seals::{code, hold, in_time};
 use dirkv::Code;
 use dirkv::engine::{Config, Decision, Engine, Request, Snapshot, Surroundings};
 use dirkv::format::frame::Body;
+use dirkv_sim::machine::Machine;
+use dirkv_sim::process::{Process, SimClock, SimDirectory};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! What can't be vouched for is sealed off: who gets which error, who sees what, and how others go on.
 
-use super::machine::{Action, Call, EIO, ENOSPC, Machine, Plan};
-use super::process::{Process, SimDirectory};
-use super::world::{Handle, boot, dump};
 use dirkv::Code;
 use dirkv::files::storage::{Access, Directory, File, Lock};
+use dirkv_sim::machine::{Action, Call, EIO, ENOSPC, Machine, Plan};
+use dirkv_sim::process::{Process, SimDirectory};
+use dirkv_sim::world::{Handle, boot, dump};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::{scope, sleep};

@@ -1,8 +1,8 @@
 //! What a store should hold, and random operations on it. An operation whose outcome nobody was told splits the world: one
 //! in which it happened, one in which it did not.
 
-use super::machine::{Disk, Machine};
-use super::process::{Killed, Process, SimClock, SimDirectory};
+use crate::machine::{Disk, Machine};
+use crate::process::{Killed, Process, SimClock, SimDirectory};
 use dirkv::backend::{NewItem, Params};
 use dirkv::files::storage::Directory;
 use dirkv::{Backend, Code, Result};

@@ -1,7 +1,7 @@
 //! A process of the simulated machine: its directory, its descriptors, its map of the shared page. It can be killed at any
 //! call; then its next step unwinds its thread, and nothing that it does on the way out reaches anybody.
 
-use super::machine::{Call, Change, Inner, Machine, apply};
+use crate::machine::{Call, Change, Inner, Machine, apply};
 use dirkv::files::clock::SystemClock;
 use dirkv::files::storage::{Access, Clock, Directory, File, Identity, Lock, SharedPage};
 use parking_lot::MutexGuard;
@@ -104,7 +104,7 @@ impl Directory for SimDirectory {
             (Ok(number), _) => number,
             (Err(_), Access::CreateNew) => {
                 let number = inner.take_number();
-                inner.inodes.insert(number, super::machine::Inode::new(Vec::new()));
+                inner.inodes.insert(number, crate::machine::Inode::new(Vec::new()));
                 inner.change(Change::Create(name.to_owned(), number));
                 number
             }
@@ -158,6 +158,10 @@ impl Directory for SimDirectory {
             Arc::new(words.map(AtomicU64::new).collect())
         });
         Ok(Arc::new(SimPage { process: self.0.clone(), words: words.clone() }))
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        Ok(self.0.call(Call::Random, "")?.rng.u64(..))
     }
 
     fn path(&self) -> String {
@@ -244,7 +248,7 @@ impl File for SimFile {
         match failed {
             _ if self.seen.swap(errors, SeqCst) == errors => Ok(()),
             Some(e) => Err(e),
-            None => Err(io::Error::from_raw_os_error(super::machine::EIO)),
+            None => Err(io::Error::from_raw_os_error(crate::machine::EIO)),
         }
     }
 

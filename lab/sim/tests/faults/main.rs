@@ -3,10 +3,7 @@
 
 mod calls;
 mod cuts;
-mod machine;
 mod panics;
-mod process;
 mod real;
 mod seals;
 mod threads;
-mod world;

@@ -1,10 +1,10 @@
 //! Threads of several processes at once, while syncs and writes fail, processes are killed and the power is cut. Each thread
 //! counts upwards in keys of its own, so that for each key what was promised, refused and seen is one number.
 
-use super::machine::{Action, Call, EIO, Machine, Plan};
-use super::world::{Handle, boot};
 use dirkv::Code;
 use dirkv::backend::NewItem;
+use dirkv_sim::machine::{Action, Call, EIO, Machine, Plan};
+use dirkv_sim::world::{Handle, boot};
 use fastrand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! Each storage call of a fixed course of operations fails once: what was acknowledged is there, what was refused is not, and
 //! the store works again.
 
-use super::machine::{Action, Call, EIO, ENOSPC, Machine, Plan};
 use super::real::{Faulty, Script};
-use super::world::{Handle, Op, World, boot, params};
 use dirkv::files::clock::SystemClock;
 use dirkv::files::prepare::open_directory;
 use dirkv::files::storage::Directory;
 use dirkv::{Backend, Code};
+use dirkv_sim::machine::{Action, Call, EIO, ENOSPC, Machine, Plan};
+use dirkv_sim::world::{Handle, Op, World, boot, params};
 use fastrand::Rng;
 use std::sync::Arc;
 

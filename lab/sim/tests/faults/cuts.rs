@@ -1,8 +1,8 @@
 //! Power cuts and kills at random calls of random operations, by seed; and machines that lie about being durable, which
 //! must be found out.
 
-use super::machine::{Action, Call, Disk, Lies, Machine, Plan};
-use super::world::{Handle, Op, World, boot};
+use dirkv_sim::machine::{Action, Call, Disk, Lies, Machine, Plan};
+use dirkv_sim::world::{Handle, Op, World, boot};
 use fastrand::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
