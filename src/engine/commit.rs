@@ -5,6 +5,7 @@ use super::lead::Done;
 use super::snapshot::Snapshot;
 use super::store_lock::Held;
 use super::sync::Voucher;
+use super::value::INLINE_MAX;
 use super::{Core, queue::Pending};
 use crate::error::{Code, Error, Result};
 use crate::format::frame::{Body, Frame, MAX_LEN};
@@ -60,11 +61,13 @@ struct Run {
     crc_before: u32,
     crc: u32,
     lease_end: Option<Position>,
+    /// A value of it may be so large that it is looked up in the file.
+    is_large: bool,
 }
 
 impl Run {
     fn new(start: Position, crc: u32) -> Run {
-        Run { bytes: Vec::new(), start, end: start, crc_before: crc, crc, lease_end: None }
+        Run { bytes: Vec::new(), start, end: start, crc_before: crc, crc, lease_end: None, is_large: false }
     }
 }
 
@@ -112,6 +115,10 @@ impl<'a, 'h> Group<'a, 'h> {
 
     /// Decides one request against the state after all before it.
     pub fn decide(&mut self, pending: Arc<Pending>) {
+        if self.run.is_large {
+            // An error has been told to those whom it concerns.
+            let _ = self.write();
+        }
         let view = match (&self.applying, &self.broken) {
             (Some(applying), None) => Snapshot::new(Guard::from_inner(applying.view.clone()), self.sees()),
             (_, Some(e)) => return pending.answer(Err(e.clone())),
@@ -170,6 +177,7 @@ impl<'a, 'h> Group<'a, 'h> {
         };
         run.end = applied.inspect_err(|_| run.bytes.truncate(at))?;
         run.crc = crc;
+        run.is_large |= len > INLINE_MAX;
         if body.is_lease() {
             run.lease_end = Some(run.end);
         }

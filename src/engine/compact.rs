@@ -136,15 +136,21 @@ impl Core {
     /// Removes what a killed compactor left.
     fn clean(&self) -> Result<()> {
         let held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
-        let now = self.files.current_manifest(&self.page)?;
-        if now.generation != self.page.generation() {
-            // Renamed by a switch that failed or died since: what it doesn't name may go once it is durable (rule 16).
-            manifest::store(&*self.files.dir, &now)?;
-            self.page.store_generation(now.generation);
-        }
+        let now = self.published_manifest()?;
         recover::remove_strays(&*self.files.dir, &now, false)?;
         drop(held);
         Ok(())
+    }
+
+    /// Under `LOCK`: the manifest as everybody knows it. One that was renamed by a switch that failed or died since is made durable
+    /// and published first (rule 16): until then nobody goes by it, and what it doesn't name may not go.
+    fn published_manifest(&self) -> Result<Manifest> {
+        let now = self.files.current_manifest(&self.page)?;
+        if now.generation != self.page.generation() {
+            manifest::store(&*self.files.dir, &now)?;
+            self.page.store_generation(now.generation);
+        }
+        Ok(now)
     }
 
     /// Merges a run into one table and switches the manifest. False if it was stopped, or another was faster.
@@ -251,7 +257,7 @@ impl Core {
     /// Under `LOCK`, only if the inputs are still there: the manifest names the new table instead of the run.
     fn switch(&self, run: &Run, number: u64, table: Option<TableEntry>, file: &dyn File) -> Result<bool> {
         let _held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
-        let now = self.files.current_manifest(&self.page)?;
+        let now = self.published_manifest()?;
         let linked =
             file.identity().map_err(|e| Error::io(format_args!("stat {}", names::table(number)), &e))?.links > 0;
         let Some(mut new) = replaced(&now, run, table).filter(|_| linked) else { return Ok(false) };

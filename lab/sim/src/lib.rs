@@ -5,7 +5,15 @@
 //! | `machine` | what is durable, what a power cut may leave, which calls fail |
 //! | `process` | the seams of dirkv, as one process of the machine has them |
 //! | `world` | what a store should hold, and random operations on it |
+//! | `scheduler` | which thread of which process goes on, by one seed |
+//! | `story`, `plan` | what threads do, what goes wrong |
+//! | `simulate`, `linear` | one run, and whether what everybody was told can be |
 
+pub mod linear;
 pub mod machine;
+pub mod plan;
 pub mod process;
+pub mod scheduler;
+pub mod simulate;
+pub mod story;
 pub mod world;

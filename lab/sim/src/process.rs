@@ -4,6 +4,7 @@
 use crate::machine::{Call, Change, Inner, Machine, apply};
 use dirkv::files::clock::SystemClock;
 use dirkv::files::storage::{Access, Clock, Directory, File, Identity, Lock, SharedPage};
+use dirkv::latch;
 use parking_lot::MutexGuard;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -49,6 +50,10 @@ impl Process {
     }
 
     fn call(&self, call: Call, name: &str) -> io::Result<MutexGuard<'_, Inner>> {
+        let scheduler = latch::scheduler();
+        if let Some(scheduler) = &scheduler {
+            scheduler.step();
+        }
         let mut inner = self.machine.lock();
         if inner.left.is_none()
             && !inner.dead.contains(&self.number)
@@ -63,7 +68,11 @@ impl Process {
             self.machine.woken.notify_all();
             drop(inner);
             if !self.gone.load(SeqCst) && !std::thread::panicking() {
-                std::panic::resume_unwind(Box::new(Killed));
+                match scheduler {
+                    // Never to go on.
+                    Some(scheduler) => scheduler.blocked(None),
+                    None => std::panic::resume_unwind(Box::new(Killed)),
+                }
             }
             return Err(io::Error::other("the process is dead"));
         }
@@ -206,6 +215,15 @@ impl File for SimFile {
         if !self.writable {
             return Err(io::Error::from_raw_os_error(9));
         }
+        // Whoever is killed in the middle leaves a part.
+        let part = match latch::scheduler() {
+            Some(_) => self.process.machine.lock().rng.usize(..4 * buf.len().max(1)),
+            None => 0,
+        };
+        if (1..buf.len()).contains(&part) {
+            self.write_at(&buf[..part], offset)?;
+            return self.write_at(&buf[part..], offset + part as u64);
+        }
         let at = usize::try_from(offset).unwrap();
         let failed = match self.process.call(Call::Write, &self.name) {
             Err(e) if self.process.is_dead() => return Err(e),
@@ -240,10 +258,13 @@ impl File for SimFile {
             inner.sync(self.number);
         }
         let errors = inner.inodes[&self.number].errors;
-        if self.process.machine.slow.load(SeqCst) {
-            let time = Duration::from_micros(inner.rng.u64(..300));
-            drop(inner);
-            std::thread::sleep(time);
+        let time = inner.rng.u64(..300);
+        drop(inner);
+        // It covers what was there when it began, and takes a while.
+        if let Some(scheduler) = latch::scheduler() {
+            (0..time / 16).for_each(|_| scheduler.step());
+        } else if self.process.machine.slow.load(SeqCst) {
+            std::thread::sleep(Duration::from_micros(time));
         }
         match failed {
             _ if self.seen.swap(errors, SeqCst) == errors => Ok(()),
@@ -315,10 +336,18 @@ impl SharedPage for SimPage {
         self.live(0, |words| words[word].fetch_add(amount, SeqCst))
     }
     fn wait(&self, word: usize, expected: u32, timeout: Duration) {
-        if let Ok(mut inner) = self.process.call(Call::Page, "SHARED")
-            && self.words[word].load(SeqCst) & 0xffff_ffff == u64::from(expected)
-        {
-            self.process.machine.woken.wait_for(&mut inner, timeout);
+        let is_so = || self.words[word].load(SeqCst) & 0xffff_ffff == u64::from(expected);
+        let Ok(mut inner) = self.process.call(Call::Page, "SHARED") else { return };
+        match latch::scheduler() {
+            Some(scheduler) => {
+                drop(inner);
+                let until = scheduler.now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+                while is_so() && scheduler.now() < until {
+                    scheduler.blocked(Some(until));
+                }
+            }
+            None if is_so() => drop(self.process.machine.woken.wait_for(&mut inner, timeout)),
+            None => (),
         }
     }
     fn wake_all(&self, _: usize) {
@@ -328,21 +357,33 @@ impl SharedPage for SimPage {
     }
 }
 
-/// The system's time, but nobody sleeps long.
+/// The scheduler's time; where there is none the system's, but nobody sleeps long.
 #[derive(Debug)]
 pub struct SimClock;
 
 impl Clock for SimClock {
     fn wall(&self) -> i64 {
-        SystemClock.wall()
+        let simulated = latch::scheduler().map(|s| i64::try_from(s.now()).unwrap_or(i64::MAX));
+        simulated.unwrap_or_else(|| SystemClock.wall())
     }
     fn boottime(&self) -> u64 {
-        SystemClock.boottime()
+        latch::scheduler().map_or_else(|| SystemClock.boottime(), |s| s.now())
     }
     fn yield_now(&self) {
-        std::thread::yield_now();
+        match latch::scheduler() {
+            Some(scheduler) => scheduler.step(),
+            None => std::thread::yield_now(),
+        }
     }
     fn sleep(&self, time: Duration) {
-        std::thread::sleep(time.min(Duration::from_millis(1)));
+        match latch::scheduler() {
+            Some(scheduler) => {
+                let until = scheduler.now() + u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2);
+                while scheduler.now() < until {
+                    scheduler.blocked(Some(until));
+                }
+            }
+            None => std::thread::sleep(time.min(Duration::from_millis(1))),
+        }
     }
 }

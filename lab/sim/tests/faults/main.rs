@@ -3,7 +3,9 @@
 
 mod calls;
 mod cuts;
+mod groups;
 mod panics;
 mod real;
 mod seals;
+mod switches;
 mod threads;

@@ -1,0 +1,191 @@
+//! What a run is: who does what, what goes wrong, and in which order threads take turns, all drawn from one seed. A smaller plan is the
+//! same one without some of its parts; its name says which, so that it can be had again.
+
+use crate::story::Op;
+use fastrand::Rng;
+use std::fmt;
+use std::str::FromStr;
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The process that makes the n-th call is killed.
+    Kill(u64),
+    /// Whoever takes the n-th step is stopped for so many nanoseconds.
+    Stop(u64, u64),
+    /// The n-th call of this kind on a file of that kind fails with an errno.
+    Fail(&'static str, u64, i32),
+    /// The power is cut at the n-th call.
+    Cut(u64),
+}
+
+/// One process.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// When it starts, in simulated nanoseconds after the machine.
+    pub starts: u64,
+    pub threads: Vec<Vec<Op>>,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub name: Name,
+    /// The store need not survive the power.
+    pub os: bool,
+    /// A thread's turn lasts so many steps on average.
+    pub odds: u32,
+    pub programs: Vec<Program>,
+    pub faults: Vec<Fault>,
+}
+
+/// The seed, the seed of the turns, and the parts that are left out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Name {
+    pub seed: u64,
+    pub turns: u64,
+    without: Vec<Part>,
+}
+
+/// A part of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    Program(usize),
+    Op(usize, usize, usize),
+    Fault(usize),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.seed, self.turns)?;
+        self.without.iter().try_for_each(|part| match part {
+            Part::Program(p) => write!(f, "/p{p}"),
+            Part::Op(p, t, n) => write!(f, "/o{p}.{t}.{n}"),
+            Part::Fault(n) => write!(f, "/f{n}"),
+        })
+    }
+}
+
+impl FromStr for Name {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Name, Self::Err> {
+        let mut parts = text.split('/');
+        let seed = parts.next().unwrap_or_default().parse()?;
+        let turns = parts.next().map_or(Ok(seed), str::parse)?;
+        let mut without = Vec::new();
+        for part in parts {
+            let (kind, numbers) = part.split_at(part.len().min(1));
+            let n = numbers.split('.').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
+            without.push(match (kind, &n[..]) {
+                ("p", [p]) => Part::Program(*p),
+                ("o", [p, t, n]) => Part::Op(*p, *t, *n),
+                ("f", [n]) => Part::Fault(*n),
+                _ => kind.parse::<u64>().map(|_| Part::Fault(0))?,
+            });
+        }
+        Ok(Name { seed, turns, without })
+    }
+}
+
+/// Calls that may fail, each as the machine names it, and what with.
+const FAILING: [(&str, i32); 9] = [
+    ("SyncData log", 5),
+    ("SyncData log", 5),
+    ("SyncData log", 28),
+    ("Write log", 5),
+    ("Write log", 28),
+    ("SyncDir", 5),
+    ("Rename", 5),
+    ("SyncData MANIFEST", 5),
+    ("Allocate log", 28),
+];
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn of(seed: u64) -> Plan {
+        Plan::named(&Name { seed, turns: seed, without: Vec::new() })
+    }
+
+    /// The plan of a name.
+    pub fn named(name: &Name) -> Plan {
+        let mut plan = Plan::whole(name);
+        // From the last to the first, so that the numbers of the others stay what they are.
+        let left_out = |part: Part| name.without.contains(&part);
+        for (p, program) in plan.programs.iter_mut().enumerate() {
+            for (t, thread) in program.threads.iter_mut().enumerate() {
+                let mut n = 0..;
+                thread.retain(|_| !left_out(Part::Program(p)) && !left_out(Part::Op(p, t, n.next().unwrap_or(0))));
+            }
+        }
+        let mut n = 0..;
+        plan.faults.retain(|_| !left_out(Part::Fault(n.next().unwrap_or(0))));
+        plan
+    }
+
+    fn whole(name: &Name) -> Plan {
+        let mut rng = Rng::with_seed(name.seed);
+        let mut id = 0;
+        let (mut programs, mut threads) = (Vec::new(), 0);
+        for number in 0..rng.usize(1..5) {
+            let starts = if number == 0 || rng.bool() { 0 } else { rng.u64(..3_000_000) };
+            let mut program = Program { starts, threads: Vec::new() };
+            for _ in 0..rng.usize(1..4) {
+                let ops = if threads < 6 { rng.usize(1..8) } else { 0 };
+                threads += 1;
+                program.threads.push(
+                    (0..ops)
+                        .map(|_| {
+                            id += 1;
+                            Op::random(&mut rng, id)
+                        })
+                        .collect(),
+                );
+            }
+            programs.push(program);
+        }
+        let mut faults: Vec<Fault> = (0..rng.usize(..4)).map(|_| Fault::random(&mut rng)).collect();
+        let odds = [1, 2, 4, 16, 64][rng.usize(..5)];
+        let os = rng.u8(..5) == 0;
+        // What a disk loses that was never synced is lost: with sync=os that breaks no promise.
+        faults.retain(|fault| !os || !matches!(fault, Fault::Fail("SyncData log", ..)));
+        Plan { name: name.clone(), os, odds, programs, faults }
+    }
+
+    /// The same without one part more.
+    pub fn smaller(&self) -> Vec<Name> {
+        let mut parts = Vec::new();
+        let whole = Plan::whole(&self.name);
+        for (p, program) in whole.programs.iter().enumerate() {
+            parts.push(Part::Program(p));
+            for (t, thread) in program.threads.iter().enumerate() {
+                parts.extend((0..thread.len()).map(|n| Part::Op(p, t, n)));
+            }
+        }
+        parts.extend((0..whole.faults.len()).map(Part::Fault));
+        let gone = |part: &Part| match part {
+            Part::Op(p, ..) => self.name.without.iter().any(|w| w == part || *w == Part::Program(*p)),
+            _ => self.name.without.contains(part),
+        };
+        let without = |part| [&self.name.without[..], &[part]].concat();
+        parts
+            .into_iter()
+            .filter(|part| !gone(part))
+            .map(|part| Name { without: without(part), ..self.name.clone() })
+            .collect()
+    }
+}
+
+impl Fault {
+    fn random(rng: &mut Rng) -> Fault {
+        match rng.u8(..10) {
+            0..=2 => Fault::Kill(rng.u64(..2_500)),
+            3..=4 => Fault::Stop(rng.u64(..2_500), rng.u64(1_000..60_000_000)),
+            5..=7 => {
+                let (call, errno) = FAILING[rng.usize(..FAILING.len())];
+                Fault::Fail(call, rng.u64(..12), errno)
+            }
+            _ => Fault::Cut(rng.u64(..3_000)),
+        }
+    }
+}
