@@ -157,8 +157,10 @@ fn adopt(segment: &Segment, from: u64, end: u64, crc: u32) -> Result<()> {
         return Ok(());
     }
     if end > from {
-        let what = "what was just read doesn't verify any more";
-        let bytes = segment.verified(from, end, crc)?.ok_or_else(|| Error::corrupt(segment.name(), from, what))?;
+        // A write-back that failed meanwhile takes what was never promised out of the cache; the next open finds the new end.
+        let lost =
+            || Error::new(Code::Io, format!("what was just read of {} at {from} can't be read again", segment.name()));
+        let bytes = segment.verified(from, end, crc)?.ok_or_else(lost)?;
         segment.file().write_at(&bytes, from).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))?;
     }
     segment.file().sync_data().map_err(|e| Error::io(format_args!("sync {}", segment.name()), &e))

@@ -43,6 +43,10 @@ pub enum Action {
     HoldAndFail(i32),
     /// The process that calls is killed before the call.
     Kill,
+    /// The process that calls is stopped for so many nanoseconds; only where a scheduler keeps the time.
+    Stop(u64),
+    /// The kernel writes back what is dirty of the log, or fails to.
+    WriteBack(bool),
     /// The power is cut before the call.
     Cut,
 }
@@ -182,6 +186,8 @@ pub struct Inner {
     /// How many calls are held up.
     pub held: u64,
     pub next: u64,
+    /// Processes that are stopped, and until when.
+    pub stopped: BTreeMap<u64, u64>,
     /// Processes that were killed.
     pub dead: BTreeSet<u64>,
     /// What the power cut left.
@@ -222,6 +228,7 @@ impl Machine {
             plans: Vec::new(),
             held: 0,
             next,
+            stopped: BTreeMap::new(),
             dead: BTreeSet::new(),
             left: None,
         };
@@ -298,6 +305,17 @@ impl Inner {
             }
             Action::Kill => {
                 self.kill(who);
+                Ok(())
+            }
+            Action::Stop(time) => {
+                let now = dirkv::latch::scheduler().map_or(0, |scheduler| scheduler.now());
+                self.stopped.insert(who, now + time);
+                Ok(())
+            }
+            Action::WriteBack(well) => {
+                let log = |(name, inode): (&String, &u64)| name.starts_with("log-").then_some(*inode);
+                let log: Vec<u64> = self.names.iter().filter_map(log).collect();
+                log.into_iter().for_each(|inode| if well { self.sync(inode) } else { self.fail_write_back(inode) });
                 Ok(())
             }
             Action::Cut => {

@@ -1,22 +1,40 @@
 //! What a run is: who does what, what goes wrong, and in which order threads take turns, all drawn from one seed. A smaller plan is the
 //! same one without some of its parts; its name says which, so that it can be had again.
 
+use crate::machine::{EIO, ENOSPC};
 use crate::story::Op;
 use fastrand::Rng;
 use std::fmt;
 use std::str::FromStr;
 
-/// What goes wrong.
+/// What goes wrong, and when.
 #[derive(Clone, Debug)]
-pub enum Fault {
-    /// The process that makes the n-th call is killed.
-    Kill(u64),
-    /// Whoever takes the n-th step is stopped for so many nanoseconds.
-    Stop(u64, u64),
-    /// The n-th call of this kind on a file of that kind fails with an errno.
-    Fail(&'static str, u64, i32),
-    /// The power is cut at the n-th call.
-    Cut(u64),
+pub struct Fault {
+    pub when: When,
+    pub what: What,
+}
+
+/// A moment: so many calls after the n-th call of a kind, as the machine names it.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    pub call: &'static str,
+    pub nth: u64,
+    pub then: u64,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// Whoever makes the call is killed.
+    Kill,
+    /// The process of whoever makes the call is stopped for so many nanoseconds.
+    Stop(u64),
+    /// The next call of this kind fails with an errno.
+    Fail(&'static str, i32),
+    /// The kernel writes back what is dirty, well or not.
+    WriteBack(bool),
+    /// The power is cut.
+    Cut,
 }
 
 /// One process.
@@ -37,6 +55,8 @@ pub struct Plan {
     pub odds: u32,
     pub programs: Vec<Program>,
     pub faults: Vec<Fault>,
+    /// Ends with a power cut, whatever was done until then; else the store is opened before it, too.
+    pub ends_in_cut: bool,
 }
 
 /// The seed, the seed of the turns, and the parts that are left out.
@@ -90,16 +110,19 @@ impl FromStr for Name {
 
 /// Calls that may fail, each as the machine names it, and what with.
 const FAILING: [(&str, i32); 9] = [
-    ("SyncData log", 5),
-    ("SyncData log", 5),
-    ("SyncData log", 28),
-    ("Write log", 5),
-    ("Write log", 28),
-    ("SyncDir", 5),
-    ("Rename", 5),
-    ("SyncData MANIFEST", 5),
-    ("Allocate log", 28),
+    ("SyncData log", EIO),
+    ("SyncData log", EIO),
+    ("SyncData log", ENOSPC),
+    ("Write log", EIO),
+    ("Write log", ENOSPC),
+    ("SyncDir", EIO),
+    ("Rename", EIO),
+    ("SyncData MANIFEST", EIO),
+    ("Allocate log", ENOSPC),
 ];
+
+/// Calls around which things go wrong more often than elsewhere.
+const MOMENTS: [&str; 6] = ["Write log", "Write log", "SyncData log", "SyncData log", "Rename", "SyncDir"];
 
 impl Plan {
     /// The plan of a seed.
@@ -144,12 +167,13 @@ impl Plan {
             }
             programs.push(program);
         }
-        let mut faults: Vec<Fault> = (0..rng.usize(..4)).map(|_| Fault::random(&mut rng)).collect();
+        let moment = When { call: MOMENTS[rng.usize(..MOMENTS.len())], nth: rng.u64(..20), then: 0 };
+        let mut faults: Vec<Fault> = (0..rng.usize(..6)).map(|_| Fault::random(&mut rng, moment)).collect();
         let odds = [1, 2, 4, 16, 64][rng.usize(..5)];
         let os = rng.u8(..5) == 0;
         // What a disk loses that was never synced is lost: with sync=os that breaks no promise.
-        faults.retain(|fault| !os || !matches!(fault, Fault::Fail("SyncData log", ..)));
-        Plan { name: name.clone(), os, odds, programs, faults }
+        faults.retain(|fault| !os || !matches!(fault.what, What::Fail("SyncData log", ..) | What::WriteBack(false)));
+        Plan { name: name.clone(), os, odds, programs, faults, ends_in_cut: rng.bool() }
     }
 
     /// The same without one part more.
@@ -177,15 +201,24 @@ impl Plan {
 }
 
 impl Fault {
-    fn random(rng: &mut Rng) -> Fault {
-        match rng.u8(..10) {
-            0..=2 => Fault::Kill(rng.u64(..2_500)),
-            3..=4 => Fault::Stop(rng.u64(..2_500), rng.u64(1_000..60_000_000)),
-            5..=7 => {
+    /// Anywhere, or around the moment.
+    fn random(rng: &mut Rng, moment: When) -> Fault {
+        let when = match rng.u8(..4) {
+            0 => When { call: "", nth: rng.u64(..3_000), then: 0 },
+            1 => When { then: rng.u64(..400), ..moment },
+            _ => When { then: rng.u64(..30), ..moment },
+        };
+        let what = match rng.u8(..12) {
+            0..=2 => What::Kill,
+            3..=4 => What::Stop(rng.u64(1_000..60_000_000)),
+            5..=6 => {
                 let (call, errno) = FAILING[rng.usize(..FAILING.len())];
-                Fault::Fail(call, rng.u64(..12), errno)
+                What::Fail(call, errno)
             }
-            _ => Fault::Cut(rng.u64(..3_000)),
-        }
+            7 => What::WriteBack(true),
+            8..=9 => What::WriteBack(false),
+            _ => What::Cut,
+        };
+        Fault { when, what }
     }
 }

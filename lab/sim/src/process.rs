@@ -44,6 +44,11 @@ impl Process {
         inner.left.is_some() || inner.dead.contains(&self.number)
     }
 
+    /// Until when it is stopped.
+    pub fn stopped(&self) -> u64 {
+        self.machine.lock().stopped.get(&self.number).copied().unwrap_or(0)
+    }
+
     /// After its threads unwound.
     pub fn is_gone(&self) {
         self.gone.store(true, SeqCst);
@@ -63,6 +68,13 @@ impl Process {
                 self.machine.woken.wait(&mut inner);
             }
             return Err(e);
+        }
+        if let (Some(scheduler), Some(until)) = (&scheduler, inner.stopped.get(&self.number).copied()) {
+            drop(inner);
+            while scheduler.now() < until {
+                scheduler.blocked(Some(until));
+            }
+            inner = self.machine.lock();
         }
         if inner.left.is_some() || inner.dead.contains(&self.number) {
             self.machine.woken.notify_all();

@@ -38,16 +38,14 @@ struct Waiting {
     pause: Pause,
     /// How many steps there had been when it last found that it can't go on.
     looked: u64,
-    /// SIGSTOP until then.
-    stopped: u64,
     ended: bool,
 }
 
 impl Waiting {
     fn wakes(&self) -> Option<u64> {
         match self.pause {
-            Pause::Step => Some(self.stopped),
-            Pause::Blocked(until) => until.map(|until| until.max(self.stopped)),
+            Pause::Step => Some(self.process.stopped()),
+            Pause::Blocked(until) => until.map(|until| until.max(self.process.stopped())),
         }
     }
 
@@ -56,7 +54,7 @@ impl Waiting {
             Pause::Step => true,
             Pause::Blocked(until) => self.looked < steps || until.is_some_and(|until| until <= now),
         };
-        ready && self.stopped <= now
+        ready && self.process.stopped() <= now
     }
 }
 
@@ -66,8 +64,6 @@ struct State {
     steps: u64,
     current: usize,
     threads: Vec<Waiting>,
-    /// SIGSTOPs to come: at which step, for how long.
-    stops: Vec<(u64, u64)>,
     digest: u64,
 }
 
@@ -84,11 +80,10 @@ pub struct Sim {
 pub type Work = Box<dyn FnOnce()>;
 
 impl Sim {
-    /// All that is random comes from `seed`. `stops` says after how many steps whoever goes on is stopped, and for how long.
-    pub fn new(seed: u64, odds: u32, limit: u64, mut stops: Vec<(u64, u64)>) -> Rc<Sim> {
-        stops.sort_unstable_by(|a, b| b.cmp(a));
+    /// All that is random comes from `seed`.
+    pub fn new(seed: u64, odds: u32, limit: u64) -> Rc<Sim> {
         let rng = Rng::with_seed(seed);
-        let state = State { rng, now: 1_000_000_000, steps: 0, current: 0, threads: Vec::new(), stops, digest: 0 };
+        let state = State { rng, now: 1_000_000_000, steps: 0, current: 0, threads: Vec::new(), digest: 0 };
         Rc::new(Sim { state: RefCell::new(state), odds, limit })
     }
 
@@ -108,7 +103,7 @@ impl Sim {
         let mut state = self.state.borrow_mut();
         state.threads.clear();
         for (process, work) in work {
-            state.threads.push(Waiting { process, pause: Pause::Step, looked: 0, stopped: 0, ended: false });
+            state.threads.push(Waiting { process, pause: Pause::Step, looked: 0, ended: false });
             threads.push(Some(Coroutine::new(move |yielder, ()| {
                 YIELDER.set(yielder);
                 work();
@@ -195,13 +190,7 @@ impl State {
     fn step(&mut self, odds: u32, limit: u64) -> bool {
         self.steps += 1;
         self.now += self.rng.u64(100..2_000);
-        let mut others = self.rng.u32(..odds) == 0 || self.steps > limit;
-        while let Some((_, time)) = self.stops.pop_if(|(at, _)| *at <= self.steps) {
-            let (process, until) = (self.threads[self.current].process.number(), self.now + time);
-            self.threads.iter_mut().filter(|t| t.process.number() == process).for_each(|t| t.stopped = until);
-            others = true;
-        }
-        others
+        self.rng.u32(..odds) == 0 || self.steps > limit
     }
 }
 

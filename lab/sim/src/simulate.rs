@@ -2,8 +2,8 @@
 //! opened again, there and after a power cut, and what everybody was told is judged as one history.
 
 use crate::linear::{self, Event};
-use crate::machine::{Action, Machine, Plan as Trouble};
-use crate::plan::{Fault, Plan};
+use crate::machine::{self, Action, Machine, Plan as Trouble};
+use crate::plan::{Fault, Plan, What, When};
 use crate::process::{Process, SimClock, SimDirectory};
 use crate::scheduler::{Sim, Work};
 use crate::story::{Call, Memory, Op, Told};
@@ -135,17 +135,31 @@ fn sleep_until(time: u64) {
     }
 }
 
-/// The plan's faults, for the machine; SIGSTOPs are the scheduler's.
-fn trouble(faults: &[Fault]) -> impl Iterator<Item = Trouble> {
-    faults.iter().filter_map(|fault| match *fault {
-        Fault::Kill(n) => Some(Trouble { matches: Box::new(|_, _| true), skip: n, times: 1, action: Action::Kill }),
-        Fault::Cut(n) => Some(Trouble { matches: Box::new(|_, _| true), skip: n, times: 1, action: Action::Cut }),
-        Fault::Fail(call, n, errno) => {
-            let matches = Box::new(move |c, name: &str| format!("{c:?} {name}").starts_with(call));
-            Some(Trouble { matches, skip: n, times: 1, action: Action::Fail(errno) })
+/// The plan's faults, for the machine.
+fn trouble(fault: &Fault) -> Trouble {
+    let (mut before, mut then, When { call, .. }) = (fault.when.nth, fault.when.then, fault.when);
+    let failing = match fault.what {
+        What::Fail(call, _) => call,
+        _ => "",
+    };
+    let is_due = move |c: machine::Call, name: &str| {
+        let this = format!("{c:?} {name}");
+        if before > 0 {
+            before -= u64::from(this.starts_with(call));
+            return false;
         }
-        Fault::Stop(..) => None,
-    })
+        let now = then == 0 && this.starts_with(failing);
+        then = then.saturating_sub(1);
+        now
+    };
+    let action = match fault.what {
+        What::Kill => Action::Kill,
+        What::Stop(time) => Action::Stop(time),
+        What::Fail(_, errno) => Action::Fail(errno),
+        What::WriteBack(well) => Action::WriteBack(well),
+        What::Cut => Action::Cut,
+    };
+    Trouble { matches: Box::new(is_due), skip: 0, times: 1, action }
 }
 
 /// A process that opens the store, lists it, checks it and goes on working. `who` numbers it.
@@ -167,8 +181,9 @@ fn afterwards(stage: &Stage, who: usize, judged: bool) -> Result<(), String> {
 
 /// Errors that nothing explains.
 fn explained(plan: &Plan, history: &[Event]) -> Result<(), String> {
-    let any = |kind: fn(&Fault) -> bool| plan.faults.iter().any(kind);
-    let (fails, stops) = (any(|f| matches!(f, Fault::Fail(..))), any(|f| matches!(f, Fault::Stop(..))));
+    let any = |kind: fn(&What) -> bool| plan.faults.iter().any(|fault| kind(&fault.what));
+    let fails = any(|what| matches!(what, What::Fail(..) | What::WriteBack(false)));
+    let stops = any(|what| matches!(what, What::Stop(..)));
     for event in history {
         let so = match event.told {
             Told::Nothing(Code::Timeout) => fails || stops || event.call.op == Op::Acquire,
@@ -187,16 +202,14 @@ fn explained(plan: &Plan, history: &[Event]) -> Result<(), String> {
 /// Runs the plan. The error says what went wrong.
 pub fn run(plan: &Plan) -> Result<Figures, String> {
     let machine = Machine::new(plan.name.turns);
-    let stops =
-        plan.faults.iter().filter_map(|f| if let Fault::Stop(at, time) = f { Some((*at, *time)) } else { None });
-    let sim = Sim::new(plan.name.turns, plan.odds, LIMIT, stops.collect());
+    let sim = Sim::new(plan.name.turns, plan.odds, LIMIT);
     let history = History::default();
     let stage = Stage { machine: machine.clone(), sim: sim.clone(), history: history.clone(), os: plan.os };
-    trouble(&plan.faults).for_each(|trouble| machine.also_plan(trouble));
+    plan.faults.iter().for_each(|fault| machine.also_plan(trouble(fault)));
     let outcome = sim.run(threads(plan, &stage)).and_then(|()| {
         let cut = machine.is_off();
         machine.no_plan();
-        if !cut {
+        if !cut && !plan.ends_in_cut {
             afterwards(&stage, plan.programs.len(), true)?;
         }
         // With sync=os it may fall back to what it was.

@@ -1,0 +1,37 @@
+//! The proof that the simulator's proof can fail: each breakage in turn, and after how many seeds it is found. A program of its
+//! own, since a breakage is one of the whole process.
+
+use dirkv::sabotage::{self, Sabotage};
+use dirkv_sim::plan::Plan;
+use dirkv_sim::simulate::run;
+
+/// Those that this harness need not find, and why.
+const LEFT_TO_OTHERS: [(Sabotage, &str); 0] = [];
+
+fn found_after(seeds: u64) -> Option<(u64, String)> {
+    (0..seeds).find_map(|seed| run(&Plan::of(seed)).err().map(|why| (seed + 1, why)))
+}
+
+#[test]
+fn each_breakage_is_found() {
+    std::panic::set_hook(Box::new(|_| ()));
+    let seeds = std::env::var("DIRKV_SEEDS").map_or(3_000, |n| n.parse().unwrap());
+    let mut unnoticed = Vec::new();
+    for (sabotage, name, what) in Sabotage::ALL {
+        sabotage::commit(Some(*sabotage));
+        let found = found_after(seeds);
+        sabotage::commit(None);
+        match &found {
+            Some((seeds, why)) => {
+                println!("{name:20} found after {seeds:5} seeds: {}", why.lines().next().unwrap_or_default());
+            }
+            None => println!("{name:20} NOT FOUND in {seeds} seeds ({what})"),
+        }
+        if found.is_none() && LEFT_TO_OTHERS.iter().all(|(other, _)| other != sabotage) {
+            unnoticed.push(*name);
+        }
+    }
+    let _ = std::panic::take_hook();
+    assert!(unnoticed.is_empty(), "nothing noticed {unnoticed:?}");
+    assert!(found_after(50).is_none(), "a healthy build");
+}
