@@ -2,7 +2,7 @@
 //! same one without some of its parts; its name says which, so that it can be had again.
 
 use crate::machine::{EIO, ENOSPC};
-use crate::story::Op;
+use crate::story::{Id, Op};
 use fastrand::Rng;
 use std::fmt;
 use std::str::FromStr;
@@ -148,28 +148,10 @@ impl Plan {
 
     fn whole(name: &Name) -> Plan {
         let mut rng = Rng::with_seed(name.seed);
-        let mut id = 0;
-        let (mut programs, mut threads) = (Vec::new(), 0);
-        for number in 0..rng.usize(1..5) {
-            let starts = if number == 0 || rng.bool() { 0 } else { rng.u64(..3_000_000) };
-            let mut program = Program { starts, threads: Vec::new() };
-            for _ in 0..rng.usize(1..4) {
-                let ops = if threads < 6 { rng.usize(1..8) } else { 0 };
-                threads += 1;
-                program.threads.push(
-                    (0..ops)
-                        .map(|_| {
-                            id += 1;
-                            Op::random(&mut rng, id)
-                        })
-                        .collect(),
-                );
-            }
-            programs.push(program);
-        }
-        let moment = When { call: MOMENTS[rng.usize(..MOMENTS.len())], nth: rng.u64(..20), then: 0 };
-        let mut faults: Vec<Fault> = (0..rng.usize(..6)).map(|_| Fault::random(&mut rng, moment)).collect();
-        let odds = [1, 2, 4, 16, 64][rng.usize(..5)];
+        let shape = if rng.bool() { WIDE } else { TIGHT };
+        let (programs, odds) = (shape.programs(&mut rng), [1, 2, 4, 16, 64][rng.usize(..5)]);
+        let moment = When { call: MOMENTS[rng.usize(..MOMENTS.len())], nth: rng.u64(..shape.moments), then: 0 };
+        let mut faults: Vec<Fault> = (0..rng.usize(..6)).map(|_| Fault::random(&mut rng, moment, &shape)).collect();
         let os = rng.u8(..5) == 0;
         // What a disk loses that was never synced is lost: with sync=os that breaks no promise.
         faults.retain(|fault| !os || !matches!(fault.what, What::Fail("SyncData log", ..) | What::WriteBack(false)));
@@ -200,13 +182,81 @@ impl Plan {
     }
 }
 
+/// How large a plan is.
+struct Shape {
+    programs: usize,
+    /// Of one program, and of all.
+    threads: usize,
+    all_threads: usize,
+    ops: usize,
+    op: fn(&mut Rng, Id) -> Op,
+    /// Within so many nanoseconds everybody has started.
+    starts: u64,
+    /// Which of the calls of a kind the moment is that faults gather around,
+    moments: u64,
+    /// how far from it they are at most, and how many calls a run has.
+    near: u64,
+    far: u64,
+    calls: u64,
+}
+
+/// Much at once.
+const WIDE: Shape = Shape {
+    programs: 4,
+    threads: 3,
+    all_threads: 6,
+    ops: 7,
+    op: Op::random,
+    starts: 3_000_000,
+    moments: 20,
+    near: 30,
+    far: 400,
+    calls: 3_000,
+};
+
+/// A handful of short frames of one length, so that many of the ways are gone that a few processes have to get into each other's.
+const TIGHT: Shape = Shape {
+    programs: 3,
+    threads: 2,
+    all_threads: 4,
+    ops: 3,
+    op: Op::small,
+    starts: 600_000,
+    moments: 8,
+    near: 16,
+    far: 120,
+    calls: 700,
+};
+
+impl Shape {
+    fn programs(&self, rng: &mut Rng) -> Vec<Program> {
+        let (mut id, mut threads) = (0, 0);
+        let mut programs = Vec::new();
+        for number in 0..rng.usize(1..=self.programs) {
+            let starts = if number == 0 || rng.bool() { 0 } else { rng.u64(..self.starts) };
+            let mut program = Program { starts, threads: Vec::new() };
+            for _ in 0..rng.usize(1..=self.threads) {
+                let ops = if threads < self.all_threads { rng.usize(1..=self.ops) } else { 0 };
+                threads += 1;
+                let thread = (0..ops).map(|_| {
+                    id += 1;
+                    (self.op)(rng, id)
+                });
+                program.threads.push(thread.collect());
+            }
+            programs.push(program);
+        }
+        programs
+    }
+}
+
 impl Fault {
     /// Anywhere, or around the moment.
-    fn random(rng: &mut Rng, moment: When) -> Fault {
+    fn random(rng: &mut Rng, moment: When, shape: &Shape) -> Fault {
         let when = match rng.u8(..4) {
-            0 => When { call: "", nth: rng.u64(..3_000), then: 0 },
-            1 => When { then: rng.u64(..400), ..moment },
-            _ => When { then: rng.u64(..30), ..moment },
+            0 => When { call: "", nth: rng.u64(..shape.calls), then: 0 },
+            1 => When { then: rng.u64(..shape.far), ..moment },
+            _ => When { then: rng.u64(..shape.near), ..moment },
         };
         let what = match rng.u8(..12) {
             0..=2 => What::Kill,

@@ -95,6 +95,23 @@ impl Op {
     }
 }
 
+impl Op {
+    /// A change of one of two places by a short value, a look at them, or a seal.
+    pub fn small(rng: &mut Rng, id: Id) -> Op {
+        // Numbers of values of eight bytes.
+        let (place, id) = (rng.usize(..2), id * 8);
+        match rng.u8(..12) {
+            0..=4 => Op::Upsert(place, id),
+            5..=6 => Op::Create(place, id),
+            7 => Op::Delete(place),
+            8 => Op::Get(place),
+            9 => Op::List,
+            10 => Op::Swap(place, id),
+            _ => Op::Compact,
+        }
+    }
+}
+
 /// A value as somebody saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen {
