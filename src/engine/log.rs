@@ -1,7 +1,7 @@
 //! Log segments as files: made ahead, opened, read frame by frame.
 
 use super::value::{Extent, Stored};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::files::names;
 use crate::files::storage::{Access, Directory, File};
 use crate::format::frame::{self, Frame};
@@ -61,6 +61,17 @@ impl Segment {
             return Err(OpenError::Other(Error::corrupt(&name, 16, what)));
         }
         Ok(Segment { name, header, file })
+    }
+
+    /// Opens segment `number` of whichever store; `None` if its header doesn't verify.
+    pub fn open_any(dir: &dyn Directory, number: u64) -> Result<Option<Segment>> {
+        let name = names::log(number);
+        let file = dir.open(&name, Access::Read).map_err(|e| Error::io(format_args!("open {name}"), &e))?;
+        match read_header(&*file, &name) {
+            Ok(header) => Ok(Some(Segment { name, header, file })),
+            Err(e) if e.code == Code::Corrupt => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Its number.

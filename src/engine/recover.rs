@@ -82,7 +82,7 @@ pub fn unfinished(dir: &dyn Directory) -> Result<Vec<String>> {
     for name in list(dir)? {
         match names::parse(&name) {
             Some(Name::Table(_)) => return Err(orphan(&name)),
-            Some(Name::Log(number)) if holds_a_frame(dir, number, &name)? => return Err(orphan(&name)),
+            Some(Name::Log(number)) if holds_a_frame(dir, number)? => return Err(orphan(&name)),
             Some(Name::Log(_)) => segments.push(name),
             _ => (),
         }
@@ -94,14 +94,10 @@ fn orphan(name: &str) -> Error {
     Error::new(Code::Corrupt, format!("MANIFEST is missing, but {name} is there: a part of the store was removed"))
 }
 
-fn holds_a_frame(dir: &dyn Directory, number: u64, name: &str) -> Result<bool> {
-    let file = dir.open(name, Access::Read).map_err(|e| Error::io(format_args!("open {name}"), &e))?;
-    let mut header = [0; HEADER_LEN as usize];
-    let got = file.read_at(&mut header, 0).map_err(|e| Error::io(format_args!("read {name}"), &e))?;
+fn holds_a_frame(dir: &dyn Directory, number: u64) -> Result<bool> {
     // Without a header that verifies, nothing behind it was ever a frame.
-    let Ok(header) = crate::format::segment::Header::decode(&header[..got]) else { return Ok(false) };
-    let segment = Segment::open(dir, number, &header.store, Access::Read)?;
-    let (end, _) = segment.frames((HEADER_LEN, header.crc()), segment.len()?, |_, _| Ok(()))?;
+    let Some(segment) = Segment::open_any(dir, number)? else { return Ok(false) };
+    let (end, _) = segment.frames((HEADER_LEN, segment.header().crc()), segment.len()?, |_, _| Ok(()))?;
     Ok(end > HEADER_LEN || segment.durable_beyond(HEADER_LEN)?)
 }
 

@@ -207,6 +207,8 @@ pub struct Machine {
     pub lies: Lies,
     /// fdatasync takes a while, and covers what was there when it began.
     pub slow: AtomicBool,
+    /// Each call is printed: the environment has `DIRKV_SAY`.
+    pub says: bool,
 }
 
 impl std::fmt::Debug for Machine {
@@ -232,7 +234,13 @@ impl Machine {
             dead: BTreeSet::new(),
             left: None,
         };
-        Arc::new(Machine { inner: Mutex::new(inner), woken: Condvar::new(), lies, slow: AtomicBool::new(false) })
+        Arc::new(Machine {
+            inner: Mutex::new(inner),
+            woken: Condvar::new(),
+            lies,
+            slow: AtomicBool::new(false),
+            says: std::env::var_os("DIRKV_SAY").is_some(),
+        })
     }
 
     pub fn new(seed: u64) -> Arc<Machine> {

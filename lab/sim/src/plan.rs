@@ -256,7 +256,8 @@ impl Fault {
         let when = match rng.u8(..4) {
             0 => When { call: "", nth: rng.u64(..shape.calls), then: 0 },
             1 => When { then: rng.u64(..shape.far), ..moment },
-            _ => When { then: rng.u64(..shape.near), ..moment },
+            // The closest calls most often.
+            _ => When { then: rng.u64(..shape.near) >> rng.u8(..4), ..moment },
         };
         let what = match rng.u8(..12) {
             0..=2 => What::Kill,

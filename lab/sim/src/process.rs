@@ -69,6 +69,9 @@ impl Process {
             }
             return Err(e);
         }
+        if self.machine.says && call != Call::Page {
+            eprintln!("process {}: {call:?} {name}", self.number);
+        }
         if let (Some(scheduler), Some(until)) = (&scheduler, inner.stopped.get(&self.number).copied()) {
             drop(inner);
             while scheduler.now() < until {

@@ -5,8 +5,15 @@ use dirkv::sabotage::{self, Sabotage};
 use dirkv_sim::plan::Plan;
 use dirkv_sim::simulate::run;
 
-/// Those that this harness need not find, and why.
-const LEFT_TO_OTHERS: [(Sabotage, &str); 0] = [];
+/// Those for which so many things have to meet that chance takes too long. Tests made for them find them (`faults/broken.rs`).
+const LEFT_TO_OTHERS: [Sabotage; 6] = [
+    Sabotage::Unchained,
+    Sabotage::TailUnknown,
+    Sabotage::NotRewritten,
+    Sabotage::SyncsTogether,
+    Sabotage::CommittedFirst,
+    Sabotage::ManifestNotRepeated,
+];
 
 fn found_after(seeds: u64) -> Option<(u64, String)> {
     (0..seeds).find_map(|seed| run(&Plan::of(seed)).err().map(|why| (seed + 1, why)))
@@ -15,19 +22,23 @@ fn found_after(seeds: u64) -> Option<(u64, String)> {
 #[test]
 fn each_breakage_is_found() {
     std::panic::set_hook(Box::new(|_| ()));
-    let seeds = std::env::var("DIRKV_SEEDS").map_or(3_000, |n| n.parse().unwrap());
+    let asked = std::env::var("DIRKV_SEEDS").ok().map(|seeds| seeds.parse().unwrap());
     let mut unnoticed = Vec::new();
     for (sabotage, name, what) in Sabotage::ALL {
+        let left = LEFT_TO_OTHERS.contains(sabotage);
+        if left && asked.is_none() {
+            continue;
+        }
         sabotage::commit(Some(*sabotage));
-        let found = found_after(seeds);
+        let found = found_after(asked.unwrap_or(12_000));
         sabotage::commit(None);
         match &found {
             Some((seeds, why)) => {
                 println!("{name:20} found after {seeds:5} seeds: {}", why.lines().next().unwrap_or_default());
             }
-            None => println!("{name:20} NOT FOUND in {seeds} seeds ({what})"),
+            None => println!("{name:20} NOT FOUND ({what})"),
         }
-        if found.is_none() && LEFT_TO_OTHERS.iter().all(|(other, _)| other != sabotage) {
+        if found.is_none() && !left {
             unnoticed.push(*name);
         }
     }

@@ -1,6 +1,7 @@
 //! Faults, made in one process: a simulated machine whose power is cut, whose processes are killed, whose calls fail; and a
 //! real directory whose calls fail.
 
+mod broken;
 mod calls;
 mod cuts;
 mod groups;

@@ -34,3 +34,34 @@ fn who_compacts_after_a_switch_that_was_renamed_and_not_synced_finishes_it() {
     let handle = Handle::open(&again, &[]).expect("nobody is killed").expect("opens");
     assert_eq!(dump(handle.store()).unwrap().len(), 1);
 }
+
+#[test]
+fn whoever_comes_after_a_sealer_that_was_killed_at_any_step_goes_on() {
+    let mut step = 0;
+    loop {
+        let machine = Machine::new(step);
+        let [a, b] = [(); 2].map(|()| Handle::open(&machine, &[]).expect("nobody is killed").expect("opens"));
+        for handle in [&a, &b] {
+            handle.store().upsert("", "before", b"1", 0).unwrap();
+        }
+        let mut renamed = false;
+        let matches = Box::new(move |call, _: &str| {
+            renamed |= call == Call::Rename;
+            renamed
+        });
+        machine.plan(Plan { matches, skip: step, times: 1, action: Action::Kill });
+        let is_over = a.call(|store| store.compact()).is_some();
+        machine.no_plan();
+        b.store().upsert("", "after", b"1", 0).unwrap_or_else(|e| panic!("killed at step {step}: {e}"));
+        let names = |handle: &Handle| dump(handle.store()).unwrap().into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&b), ["after", "before"], "killed at step {step}");
+        let again = Handle::open(&boot(machine.clone_disk(step), step), &[]).expect("nobody is killed").expect("opens");
+        assert_eq!(names(&again), ["after", "before"], "killed at step {step}");
+        assert_eq!(b.store().check().unwrap(), [""; 0], "killed at step {step}");
+        if is_over {
+            break;
+        }
+        step += 1;
+    }
+    assert!(step > 40, "only {step} steps");
+}
