@@ -1,8 +1,7 @@
 // Judges histories: judge [-timeout 60s] HISTORY...
 //
 // A history is good if one order of its operations, each placed between its call and its return, explains every answer. What
-// can't be decided within the timeout is not good. Of a history that isn't good HISTORY.<n>.html shows
-// porcupine's picture.
+// can't be decided within the timeout is not good. Of a history that no order explains HISTORY.<n>.html shows porcupine's picture.
 // Ends with 0 if all are good, with 1 if one isn't, with 2 if one can't be read.
 
 package main

@@ -1,5 +1,6 @@
 //! Many runs, each from a seed of its own and judged at once. The folder of one that isn't good is kept.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -51,17 +52,21 @@ impl Campaign {
 }
 
 impl Round {
-    /// Keeps the folder, and says what is wrong and how to go on.
-    pub fn keep(self) -> String {
+    /// Keeps the folder, and says, there too, what is wrong and how to go on.
+    pub fn keep(self) -> Result<String> {
         let Round { plan, problems, folder, judged_by, .. } = self;
         let path = folder.keep();
-        format!(
-            "seed {}: {}\nkept in {}\njudge it again:  {judged_by}\nsuch a run again: cargo run -p history -- 1 {}",
-            plan.seed,
-            problems.join("\n"),
-            path.display(),
-            plan.seed
-        )
+        let text = format!(
+            "seed {seed}: {problems}\n\
+            kept in {path}\n\
+            judge it again:   {judged_by}\n\
+            such a run again: cargo run -p history -- 0 {seed}\n",
+            seed = plan.seed,
+            problems = problems.join("\n"),
+            path = path.display(),
+        );
+        fs::write(path.join("why"), &text)?;
+        Ok(text)
     }
 }
 

@@ -51,7 +51,7 @@ fn long(seconds: &str, seed: Option<&str>) -> Result<()> {
         sum += round.run.counts;
         if !round.problems.is_empty() {
             bad += 1;
-            println!("{}", round.keep());
+            println!("{}", round.keep()?);
         }
         if Instant::now() >= until {
             break;
@@ -60,6 +60,6 @@ fn long(seconds: &str, seed: Option<&str>) -> Result<()> {
     let Counts { operations, unanswered, kills, stops, faults } = sum;
     println!("{rounds} histories ({of_leases} of leases), {operations} operations ({unanswered} unanswered)");
     println!("{kills} kills, {stops} stops, {faults} failed system calls");
-    println!("{bad} histories that no order explains");
-    if bad == 0 { Ok(()) } else { Err("see above".into()) }
+    println!("{bad} of them not good");
+    if bad == 0 { Ok(()) } else { Err("what is wrong is said above".into()) }
 }

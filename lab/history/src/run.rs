@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::ops::AddAssign;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -190,12 +191,16 @@ impl Stage<'_> {
     fn kill(&mut self, roles: &[usize]) -> Result<()> {
         let mut dead: Vec<_> = roles.iter().filter_map(|role| self.playing[*role].take()).collect();
         for player in &mut dead {
-            self.run.counts.kills += 1;
-            kill_process(Pid::from_child(&player.child), Signal::KILL)?;
+            // One that asked so often that it rests has ended already.
+            if player.child.try_wait()?.is_none() {
+                self.run.counts.kills += 1;
+                kill_process(Pid::from_child(&player.child), Signal::KILL)?;
+            }
         }
         for mut player in dead {
-            player.child.wait()?;
-            self.gone.push(Gone { process: player.process, threads: player.threads, end: now() });
+            let status = player.child.wait()?;
+            let well = status.success() || status.signal() == Some(Signal::KILL.as_raw());
+            self.over(&player, (!well).then(|| status.to_string()))?;
         }
         for role in roles {
             self.playing[*role] = Some(self.start(*role)?);
@@ -208,24 +213,29 @@ impl Stage<'_> {
         let late = Instant::now() + LENGTH + HANGS;
         for role in 0..self.playing.len() {
             let Some(mut player) = self.playing[role].take() else { continue };
-            let Player { process, threads, .. } = player;
-            let ended = loop {
+            let badly = loop {
                 match player.child.try_wait()? {
-                    Some(status) if status.success() => break None,
-                    Some(status) => break Some(status.to_string()),
+                    Some(status) => break (!status.success()).then(|| status.to_string()),
                     None if Instant::now() > late => {
                         player.kill();
-                        break Some("nothing: it hung".to_owned());
+                        break Some("SIGKILL, because it hung".to_owned());
                     }
                     None => thread::sleep(Duration::from_millis(2)),
                 }
             };
-            if let Some(how) = ended {
-                let said = fs::read_to_string(self.logs.join(format!("process-{process}-errors")))?;
-                self.run.findings.push(format!("process {process} ended with {how}, saying {said:?}"));
-            }
-            self.gone.push(Gone { process, threads, end: now() });
+            self.over(&player, badly)?;
         }
+        Ok(())
+    }
+
+    /// Notes that a process has ended, and how if that wasn't well.
+    fn over(&mut self, player: &Player, badly: Option<String>) -> Result<()> {
+        let Player { process, threads, .. } = *player;
+        if let Some(how) = badly {
+            let said = fs::read_to_string(self.logs.join(format!("process-{process}-errors")))?;
+            self.run.findings.push(format!("process {process} ended with {how}, saying {said:?}"));
+        }
+        self.gone.push(Gone { process, threads, end: now() });
         Ok(())
     }
 
