@@ -42,7 +42,7 @@ impl Core {
             }
             // Rule 7: a descriptor opened while the range is uncommitted vouches only for what it has written itself.
             let again = fresh && !sabotage::is(Sabotage::NotRewritten);
-            if !self.ends_as_told(appended)? || again && !self.write_again(&voucher, appended)? {
+            if !self.ends_as_told(appended)? || again && !self.vouches(&voucher, appended)? {
                 self.seal(held)?;
                 continue;
             }
@@ -70,7 +70,17 @@ impl Core {
         }
     }
 
-    /// Verifies what isn't durable and writes the same bytes again, so that this descriptor's sync covers them (rule 7).
+    /// Writes again what isn't durable; false if it has to be sealed off. What readers have seen can't be: with `sync=os` a
+    /// system that refuses to read or write it now is an error, and the next writer tries again.
+    fn vouches(&self, voucher: &Voucher, appended: Position) -> Result<bool> {
+        match self.write_again(voucher, appended) {
+            Err(_) if self.mode == SyncMode::Full => Ok(false),
+            answer => answer,
+        }
+    }
+
+    /// Verifies what isn't durable and writes the same bytes again, so that this descriptor's sync covers them (rule 7); false
+    /// if it doesn't verify.
     fn write_again(&self, voucher: &Voucher, appended: Position) -> Result<bool> {
         let durable = self.durable();
         if durable >= appended {
@@ -80,9 +90,12 @@ impl Core {
         let from = if segment_of(durable) == segment.number() { offset_of(durable) } else { HEADER_LEN };
         let Some(crc) = self.page.tail_crc(appended) else { return Ok(false) };
         match segment.verified(from, offset_of(appended), crc) {
-            Ok(Some(bytes)) => Ok(segment.file().write_at(&bytes, from).is_ok()),
+            Ok(Some(bytes)) => {
+                let written = segment.file().write_at(&bytes, from);
+                written.map(|()| true).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))
+            }
             Ok(None) => Ok(false),
-            Err(e) if matches!(e.code, Code::Corrupt | Code::Io) => Ok(false),
+            Err(e) if e.code == Code::Corrupt => Ok(false),
             Err(e) => Err(e),
         }
     }

@@ -7,6 +7,7 @@ mod cuts;
 mod groups;
 mod panics;
 mod real;
+mod refusals;
 mod seals;
 mod switches;
 mod threads;

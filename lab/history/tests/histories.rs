@@ -1,0 +1,145 @@
+//! The judge finds what is planted, in histories made by hand and in those of a broken store, and nothing in those of a sound
+//! one. `DIRKV_TEST_SEED` repeats a run.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use history::campaign::{Campaign, Round, has_strace};
+use history::history::{Answer, Ask, KILLED, Operation};
+use history::judge::Judge;
+use history::run::Counts;
+
+/// A judge of its own for each test, since they run side by side; says so if it can't be had here.
+fn judge(test: &str) -> Option<Judge> {
+    let judge = Judge::build(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).unwrap_or_else(|e| panic!("{e}"));
+    if judge.is_none() {
+        skipped(test, "needs Go");
+    }
+    judge
+}
+
+/// Past the test harness, which would keep it to itself.
+fn skipped(test: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "\nSKIPPED: {test}: {why}");
+}
+
+/// The first seed of a test: from the environment, else random; printed, so that a run can be had again.
+fn seed() -> u64 {
+    let told = std::env::var("DIRKV_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = told.unwrap_or_else(|| fastrand::u64(..1 << 48));
+    println!("DIRKV_TEST_SEED={seed}");
+    seed
+}
+
+#[test]
+fn what_is_planted_is_found() {
+    let Some(judge) = judge("what_is_planted_is_found") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("planted")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // The judge draws its picture beside the history.
+        let copy = folder.path().join(name);
+        fs::copy(&path, &copy).unwrap();
+        let verdict = judge.judge(&copy).unwrap();
+        assert_eq!(verdict.good, name.starts_with("good-"), "{}", verdict.text);
+        assert!(
+            verdict.good || name == "bad-corrupt.jsonl" || has_picture(folder.path(), name),
+            "no picture of {name}"
+        );
+        found.push(name.to_owned());
+    }
+    for wanted in ["bad-stale-read.jsonl", "bad-lost-update.jsonl", "bad-two-holders.jsonl", "good-unknown.jsonl"] {
+        assert!(found.iter().any(|name| name == wanted), "{wanted} is gone");
+    }
+}
+
+fn has_picture(folder: &Path, history: &str) -> bool {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.into_iter().any(|name| name.starts_with(history) && name.ends_with(".html"))
+}
+
+/// A read that nothing explains, after so many changes that may have happened that nobody can try all orders.
+#[test]
+fn what_cannot_be_decided_is_not_good() {
+    let Some(judge) = judge("what_cannot_be_decided_is_not_good") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let mut operations: Vec<Operation> = (0..60)
+        .map(|n| {
+            let (key, value) = (format!("a/{}", n % 6), format!("{n}"));
+            let answer = Answer { outcome: KILLED.to_owned(), ..Answer::default() };
+            Operation { process: n, thread: 0, ask: Ask::Upsert { key, value }, call: 1, returned: 2, answer }
+        })
+        .collect();
+    let answer = Answer { outcome: "OK".to_owned(), value: "nobody's".to_owned(), ..Answer::default() };
+    let ask = Ask::Get { key: "a/0".to_owned() };
+    operations.push(Operation { process: 60, thread: 0, ask, call: 3, returned: 4, answer });
+    let lines: Vec<String> = operations.iter().map(|o| serde_json::to_string(o).unwrap()).collect();
+    fs::write(&path, lines.join("\n")).unwrap();
+    let verdict = judge.judge_within(Duration::from_millis(200), &path).unwrap();
+    assert!(!verdict.good && verdict.text.contains("not decided"), "{}", verdict.text);
+}
+
+fn campaign(test: &str, sabotage: Option<&'static str>) -> Option<Campaign> {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_history"));
+    Some(Campaign { program, judge: judge(test)?, strace: has_strace(), sabotage })
+}
+
+const ROUNDS: u64 = 16;
+
+#[test]
+fn one_order_explains_what_a_sound_store_answers() {
+    const TEST: &str = "one_order_explains_what_a_sound_store_answers";
+    let Some(campaign) = campaign(TEST, None) else { return };
+    if !campaign.strace {
+        skipped(TEST, "without strace no system call fails");
+    }
+    let (mut sum, mut of_leases) = (Counts::default(), 0);
+    let first = seed();
+    for seed in first..first + ROUNDS {
+        let round = campaign.round(seed).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        sum += round.run.counts;
+        of_leases += u32::from(round.plan.leases);
+        assert!(round.problems.is_empty(), "{}", round.keep().unwrap());
+    }
+    println!("{sum:?}, {of_leases} histories of leases");
+    assert!(sum.operations > 1_000 && sum.kills > 0 && sum.stops > 0, "{sum:?}");
+    assert!(sum.faults > 0 || !campaign.strace, "{sum:?}");
+}
+
+/// How many rounds it takes until somebody notices.
+fn found(sabotage: &'static str) {
+    let Some(campaign) = campaign(sabotage, Some(sabotage)) else { return };
+    let first = seed();
+    let is_bad = |seed| {
+        let Round { problems, .. } = campaign.round(seed).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        problems.into_iter().next()
+    };
+    let found = (first..first + 4 * ROUNDS).enumerate().find_map(|(n, seed)| Some((n + 1, is_bad(seed)?)));
+    let (rounds, problem) = found.unwrap_or_else(|| panic!("{sabotage}: nobody noticed"));
+    println!("{sabotage} was found by history {rounds}: {problem}");
+}
+
+#[test]
+fn a_stale_read_is_found() {
+    found("stale-read");
+}
+
+#[test]
+fn a_lost_update_is_found() {
+    found("lost-update");
+}
+
+#[test]
+fn a_pending_version_that_is_shown_is_found() {
+    found("pending-shown");
+}
+
+#[test]
+fn an_ignored_lock_is_found() {
+    found("lock-ignored");
+}
