@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use dirkv::backend::NewItem;
 use dirkv::{Backend, Code, Error};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Child, Part, Watchdog, assert_clean, dump, has, open, skipped};
+
+/// Seconds after which a child is believed to hang: less than what its parent's watchdog waits.
+const CHILD_HANGS: u32 = 100;
 
 #[test]
 fn child() {
@@ -22,12 +26,15 @@ fn child() {
     ]);
 }
 
-/// Forks; the child does this and ends without running anything else of this program.
+/// Forks; the child does this and ends without running anything else of this program. A panic is its end too, since it has
+/// none of the threads that the parent's stack below may wait for.
 fn fork(child: impl FnOnce() -> i32) -> Pid {
     // SAFETY: the allocator of the C library can be used in a child; everything else it does is what is tested here.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
-        let code = child();
+        // SAFETY: has the kernel end a child that hangs.
+        unsafe { libc::alarm(CHILD_HANGS) };
+        let code = std::panic::catch_unwind(AssertUnwindSafe(child)).unwrap_or(101);
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(code) };
     }

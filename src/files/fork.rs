@@ -4,11 +4,10 @@
 
 use super::os::RealFile;
 use super::storage::File;
-use parking_lot::Mutex;
 use rustix::fd::AsRawFd;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::any::Any;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -125,38 +124,47 @@ pub fn abandon(file: &dyn File) {
     }
 }
 
-/// Files whose flock a child must not keep alive: a flock lives as long as any copy of its description. The lock is a flag
+/// Files whose flock a child must not keep alive: a flock lives as long as any copy of its description. The lock is a word
 /// and not a mutex, whose waiters a child would still see though it has none.
 struct Flocks {
-    held: AtomicBool,
+    /// The token of the process that holds the list, or 0.
+    holder: AtomicU64,
     list: UnsafeCell<Vec<Weak<dyn File>>>,
 }
 
 // SAFETY: the list is touched only between `hold` and `release`.
 unsafe impl Sync for Flocks {}
 
-static FLOCKS: Flocks = Flocks { held: AtomicBool::new(false), list: UnsafeCell::new(Vec::new()) };
+static FLOCKS: Flocks = Flocks { holder: AtomicU64::new(0), list: UnsafeCell::new(Vec::new()) };
 
 impl Flocks {
     /// Waits for no other process: the list is held only while it is changed.
     fn hold(&self) {
-        while self.held.swap(true, Acquire) {
+        let mine = token();
+        while let Err(holder) = self.holder.compare_exchange(0, mine, Acquire, Relaxed) {
+            if forked_since(holder) && self.holder.compare_exchange(holder, mine, Acquire, Relaxed).is_ok() {
+                // Born by a fork that no handler knew of, while a thread of the parent changed the list: nobody here will
+                // finish that.
+                // SAFETY: held. What the list was may be half changed, and is not dropped.
+                unsafe { self.list.get().write(Vec::new()) };
+                return;
+            }
             std::thread::yield_now();
         }
     }
 
     fn release(&self) {
-        self.held.store(false, Release);
+        self.holder.store(0, Release);
     }
 }
 
 /// From now on every child gives up its copy of the file as it is born ([`abandon`]).
 pub fn abandon_in_children(file: &Arc<dyn File>) -> io::Result<()> {
-    static REGISTERED: Mutex<bool> = Mutex::new(false);
-    let mut registered = REGISTERED.lock();
-    if !*registered {
+    // No lock: a child might find it locked by a thread that only its parent has. Handlers that are registered twice do no harm.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.load(Acquire) {
         at_fork(Some(hold_flocks), Some(release_flocks), Some(abandon_flocks))?;
-        *registered = true;
+        REGISTERED.store(true, Release);
     }
     FLOCKS.hold();
     // SAFETY: held.
@@ -167,22 +175,34 @@ pub fn abandon_in_children(file: &Arc<dyn File>) -> io::Result<()> {
     Ok(())
 }
 
+thread_local! {
+    /// This thread forks, and holds the list.
+    static FORKING: Cell<bool> = const { Cell::new(false) };
+}
+
 extern "C" fn hold_flocks() {
-    FLOCKS.hold();
+    if !FORKING.replace(true) {
+        FLOCKS.hold();
+    }
 }
 
 extern "C" fn release_flocks() {
-    FLOCKS.release();
+    if FORKING.replace(false) {
+        FLOCKS.release();
+    }
 }
 
 extern "C" fn abandon_flocks() {
+    if !FORKING.get() {
+        return;
+    }
     // SAFETY: held by `hold_flocks`; this thread is the only one that the child has.
     for file in unsafe { &*FLOCKS.list.get() } {
         if let Some(file) = file.upgrade() {
             abandon(&*file);
         }
     }
-    FLOCKS.release();
+    release_flocks();
 }
 
 #[cfg(test)]
@@ -210,8 +230,7 @@ mod tests {
         let mut status = 0;
         // SAFETY: a child of this process, and a valid pointer.
         assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-        assert!(libc::WIFEXITED(status), "status {status}");
-        libc::WEXITSTATUS(status)
+        if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
     }
 
     #[test]
@@ -282,6 +301,67 @@ mod tests {
         hold.1.write_all(b"x").unwrap();
         assert_eq!(wait_for(pid), 0);
         free
+    }
+
+    /// A lock that a thread of the parent holds stays locked for ever in a child, which has no such thread.
+    #[test]
+    fn a_child_may_register_whatever_the_other_threads_were_doing() {
+        let path = tempfile::tempdir().unwrap();
+        let directory = open_directory(path.path(), 0o700, 0o600, false).unwrap();
+        let file = directory.open("LOCK", Access::CreateNew).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(SeqCst) {
+                    abandon_in_children(&directory.open("LOCK", Access::Read).unwrap()).unwrap();
+                }
+            });
+            for _ in 0..100 {
+                let code = fork_and_wait(|| {
+                    // SAFETY: has the kernel end a child that hangs.
+                    unsafe { libc::alarm(10) };
+                    i32::from(abandon_in_children(&file).is_err())
+                });
+                if code != 0 {
+                    stop.store(true, SeqCst);
+                    panic!("the child ended with {code}");
+                }
+            }
+            stop.store(true, SeqCst);
+        });
+    }
+
+    #[test]
+    fn a_child_of_a_fork_without_handlers_takes_the_list_over() {
+        FLOCKS.hold();
+        // SAFETY: as fork, without the handlers and without the C library's own care; the child calls nothing of either.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+        if pid == 0 {
+            // SAFETY: has the kernel end a child that hangs.
+            unsafe { libc::alarm(10) };
+            FLOCKS.hold();
+            FLOCKS.release();
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(0) };
+        }
+        FLOCKS.release();
+        assert_eq!(wait_for(libc::pid_t::try_from(pid).unwrap()), 0);
+    }
+
+    #[test]
+    fn handlers_registered_twice_hold_once() {
+        at_fork(Some(hold_flocks), Some(release_flocks), Some(abandon_flocks)).unwrap();
+        at_fork(Some(hold_flocks), Some(release_flocks), Some(abandon_flocks)).unwrap();
+        for _ in 0..2 {
+            let code = fork_and_wait(|| {
+                // SAFETY: has the kernel end a child that hangs.
+                unsafe { libc::alarm(10) };
+                FLOCKS.hold();
+                FLOCKS.release();
+                fork_and_wait(|| 0)
+            });
+            assert_eq!(code, 0);
+        }
     }
 
     #[test]
