@@ -4,7 +4,7 @@
 mod support;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dirkv::backend::NewItem;
@@ -20,6 +20,7 @@ fn child() {
     support::play(&[
         ("forker", forker),
         ("crowd", crowd),
+        ("crowds", crowds),
         ("leaver", leaver),
         ("holder", holder),
         ("executor", executor),
@@ -157,6 +158,52 @@ fn forks_in_the_middle_of_everything() {
     let _watchdog = Watchdog::new("forks_in_the_middle_of_everything");
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(Child::start("crowd", dir.path(), &[]).finish(), ["all well"]);
+}
+
+/// Eight threads write and read until there are enough rounds, and contend for everything that a process has once.
+fn contend(store: &Backend, enough: impl Fn(u64) -> bool + Sync) {
+    let rounds = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (rounds, enough) = (&rounds, &enough);
+            scope.spawn(move || {
+                let key = thread.to_string();
+                while !enough(rounds.fetch_add(1, Ordering::SeqCst)) {
+                    store.upsert("crowd", &key, &[thread; 800], 0).unwrap();
+                    assert_eq!(store.get("crowd", &key).unwrap(), [thread; 800]);
+                }
+            });
+        }
+    });
+}
+
+/// Its threads wait for each other in every way while it forks; so do then those of the child, in a store of its own.
+fn crowds(part: &Part) {
+    let (store, over) = (open(&part.path), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| contend(&store, |_| over.load(Ordering::SeqCst)));
+        let forks = || {
+            for _ in 0..40 {
+                assert_ends_well(fork(|| {
+                    contend(&open(&part.path.join("of the child")), |rounds| rounds >= 100);
+                    0
+                }));
+            }
+        };
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(forks));
+        over.store(true, Ordering::SeqCst);
+        outcome.unwrap();
+    });
+    assert_clean(&store);
+    assert_clean(&open(&part.path.join("of the child")));
+    part.report("all well");
+}
+
+#[test]
+fn a_crowd_forks_crowds() {
+    let _watchdog = Watchdog::new("a_crowd_forks_crowds");
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Child::start("crowds", dir.path(), &[]).finish(), ["all well"]);
 }
 
 /// Writes without end, while a child of it does nothing but live.

@@ -39,10 +39,7 @@ impl Bell {
     }
 
     fn wait(&self) -> Ring {
-        let mut state = self.state.lock();
-        while *state == Ring::Silent {
-            self.rung.wait(&mut state);
-        }
+        let mut state = self.rung.wait_while(self.state.lock(), None, |state| *state == Ring::Silent);
         if *state == Ring::Work { std::mem::take(&mut *state) } else { *state }
     }
 

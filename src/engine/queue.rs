@@ -114,7 +114,7 @@ impl Core {
         let pending = Arc::new(Pending {
             request: Mutex::new(request),
             state: Mutex::new(State::Queued),
-            changed: Condvar::new(),
+            changed: Condvar::default(),
         });
         let deadline = self.clock.boottime() + self.lock_timeout;
         let mut lead = self.queue.join(&pending);
@@ -130,10 +130,13 @@ impl Core {
                     lead = self.queue.join(&pending);
                 }
                 State::Leading => lead = true,
-                State::Taken => pending.changed.wait(&mut state),
+                State::Taken => {
+                    drop(pending.changed.wait_while(state, None, |state| matches!(state, State::Taken)));
+                }
                 State::Queued => {
                     let left = Duration::from_nanos(deadline.saturating_sub(self.clock.boottime()));
-                    if pending.changed.wait_for(&mut state, left).timed_out() && matches!(*state, State::Queued) {
+                    state = pending.changed.wait_while(state, Some(left), |state| matches!(state, State::Queued));
+                    if matches!(*state, State::Queued) {
                         drop(state);
                         if self.queue.remove(&pending) {
                             self.leave(&pending);

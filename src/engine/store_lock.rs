@@ -6,7 +6,7 @@ use super::sync::Voucher;
 use crate::error::{Code, Error, Result};
 use crate::files::names;
 use crate::files::storage::{Clock, Directory, File, Identity, Lock};
-use crate::latch::{Mutex, MutexGuard};
+use crate::latch::{TimedGuard, TimedMutex};
 use crate::sabotage::{self, Sabotage};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct StoreLock {
     file: Arc<dyn File>,
     identity: Identity,
     shared: Identity,
-    writer: Mutex<Writer>,
+    writer: TimedMutex<Writer>,
 }
 
 /// What a process keeps from one hold of `LOCK` to the next.
@@ -35,14 +35,14 @@ pub struct Held<'a> {
     lock: &'a StoreLock,
     page: &'a Page,
     /// The writer's state.
-    pub writer: MutexGuard<'a, Writer>,
+    pub writer: TimedGuard<'a, Writer>,
 }
 
 impl StoreLock {
     /// `file` is `LOCK` as opened, `shared` what `SHARED` is.
     pub fn new(file: Arc<dyn File>, shared: Identity) -> Result<StoreLock> {
         let identity = file.identity().map_err(|e| Error::io("stat LOCK", &e))?;
-        Ok(StoreLock { file, identity, shared, writer: Mutex::default() })
+        Ok(StoreLock { file, identity, shared, writer: TimedMutex::default() })
     }
 
     /// Takes the lock, waiting until `deadline` (on the boot-time clock, nanoseconds).
@@ -54,7 +54,7 @@ impl StoreLock {
         deadline: u64,
     ) -> Result<Held<'a>> {
         let left = Duration::from_nanos(deadline.saturating_sub(clock.boottime()));
-        let writer = self.writer.try_lock_for(left).ok_or_else(timeout)?;
+        let writer = self.writer.lock_for(left).ok_or_else(timeout)?;
         if !try_exclusive(&*self.file)? {
             self.wait(page, clock, deadline)?;
         }

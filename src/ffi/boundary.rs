@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::error::dirkv_error;
 use super::status::{DIRKV_OK, dirkv_status};
@@ -49,10 +49,11 @@ pub(super) fn refuse_callbacks() -> Result<()> {
 }
 
 fn guarded<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    static HOOK: Once = Once::new();
+    // No `Once`: a child that was forked while another thread was at it would wait for that thread for ever.
+    static HOOKED: AtomicBool = AtomicBool::new(false);
     // Not while a panic of the program around us unwinds: std allows no change of the hook then.
-    if !std::thread::panicking() {
-        HOOK.call_once(silence_our_panics);
+    if !HOOKED.load(Relaxed) && !std::thread::panicking() && !HOOKED.swap(true, Relaxed) {
+        silence_our_panics();
     }
     let _depth = Depth::enter();
     panic::catch_unwind(AssertUnwindSafe(|| {

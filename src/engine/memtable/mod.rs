@@ -13,7 +13,7 @@ use crate::format::checksum::crc32c;
 use crate::format::frame::{Frame, Op};
 use crate::format::key::bucket_prefixes;
 use crate::format::position::{Position, offset_of, position, segment_of};
-use crate::latch::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::latch::{RwLock, RwLockReadGuard};
 use foldhash::fast::FixedState;
 use hashbrown::{HashSet, HashTable};
 use std::hash::BuildHasher;
@@ -131,7 +131,7 @@ impl Memtable {
             count += 1;
             if count % TURN == 0 {
                 // Readers get in between: what is half applied lies beyond what they may see.
-                RwLockWriteGuard::bump(&mut inner);
+                inner.let_readers_in();
             }
         });
         if applied.is_err() {

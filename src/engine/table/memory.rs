@@ -1,7 +1,7 @@
 //! For tests: a directory of files in memory, as far as tables need one.
 
 use crate::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
-use parking_lot::Mutex;
+use crate::latch::Mutex;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
