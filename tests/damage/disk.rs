@@ -1,7 +1,5 @@
-//! Bytes that are not those that were written: flipped, cut off, gone, exchanged, old. Each is found and named by open, read
-//! or check, or it is harmless; nothing is cut or overwritten, and nothing panics or runs for ever.
-
-mod support;
+//! A store of the usual size in a real directory: a sample of flips and lengths, and every file gone, exchanged, or another
+//! store's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use dirkv::backend::NewItem;
 use dirkv::{Backend, Code, Error};
-use support::{Watchdog, assert_names_damage, copy, dump, files, open_with};
 use tempfile::TempDir;
+
+use crate::support::{self, Watchdog, assert_names_damage, copy, dump, files, open_with};
 
 type Content = BTreeMap<String, Vec<u8>>;
 
