@@ -17,13 +17,15 @@
 //! ```
 
 use super::checksum::{crc32c, matches};
-use super::position::{Position, offset_of, segment_of};
+use super::position::{MAX_OFFSET, Position, offset_of, segment_of};
 use super::segment::{u32_at, u64_at};
 
 /// The format that this library writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"DIRKVMAN";
 const HEADER_LEN: usize = 80;
+/// Numbers of segments are below this, so that positions stay below 2^63.
+const MAX_SEGMENT: u64 = 1 << 31;
 
 /// Random bytes that name the store.
 pub type StoreId = [u8; 16];
@@ -184,12 +186,23 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// What every writer of a manifest guarantees.
+    /// What every writer of a manifest guarantees, so that no number is beyond what the engine can count with.
     fn check(&self) -> Result<(), Flaw> {
         let ordered = self.tables.windows(2).all(|w| w[0].to == w[1].from) && self.tables.iter().all(|t| t.from < t.to);
-        let gapless = self.segments.windows(2).all(|w| w[0].number + 1 == w[1].number && w[0].sealed != 0);
-        let live = self.segments.last().is_some_and(|s| s.sealed == 0 && s.number > 0 && s.number < 1 << 31);
-        if ordered && gapless && live { Ok(()) } else { Err(Flaw::Damage(80, "the tables or segments have a gap")) }
+        let gapless =
+            self.segments.windows(2).all(|w| w[0].number.checked_add(1) == Some(w[1].number) && w[0].sealed != 0);
+        let live = self.segments.last().is_some_and(|s| s.sealed == 0);
+        if !ordered || !gapless || !live {
+            return Err(Flaw::Damage(80, "the tables or segments have a gap"));
+        }
+        let mut segments = self.segments.iter().chain(&self.voids);
+        let segments = segments.all(|s| (1..MAX_SEGMENT).contains(&s.number) && s.sealed <= MAX_OFFSET);
+        let tables = self.tables.iter().all(|t| t.number < self.next_table && segment_of(t.to) < self.live());
+        let counters = [self.generation, self.next_table].iter().all(|n| *n < u64::MAX);
+        if segments && tables && counters && self.segment_size <= MAX_OFFSET {
+            return Ok(());
+        }
+        Err(Flaw::Damage(16, "a number is greater than any that is ever written"))
     }
 }
 
@@ -221,6 +234,26 @@ mod tests {
         }
         for len in 0..bytes.len() {
             assert!(Manifest::decode(&bytes[..len]).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_nobody_can_count_with_are_found() {
+        let (large, none) = (u64::MAX, SegmentEntry { number: 0, sealed: 9 });
+        let segment = |number, sealed| SegmentEntry { number, sealed };
+        for wrong in [
+            Manifest { generation: large, ..sample() },
+            Manifest { next_table: large, ..sample() },
+            Manifest { next_table: 3, ..sample() },
+            Manifest { segment_size: large, ..sample() },
+            Manifest { tables: vec![TableEntry { number: 3, from: 0, to: large, size: 5 }], ..sample() },
+            Manifest { segments: vec![segment(large, 500), segment(0, 0)], ..sample() },
+            Manifest { segments: vec![segment(2, 1 << 32), segment(3, 0)], ..sample() },
+            Manifest { segments: vec![segment(1 << 31, 0)], ..sample() },
+            Manifest { voids: vec![segment(1, large)], ..sample() },
+            Manifest { voids: vec![none], ..sample() },
+        ] {
+            assert!(matches!(Manifest::decode(&wrong.encode()), Err(Flaw::Damage(..))), "{wrong:?}");
         }
     }
 
