@@ -17,8 +17,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use counting::{Allocated, Counting, measured};
-use dirkv::format::frame::{Body, Frame};
-use dirkv::format::manifest::Manifest;
+use dirkv::Code;
+use dirkv::format::frame::{self, Body, Frame};
+use dirkv::format::manifest::{Manifest, SyncMode};
+use dirkv::format::segment::Header;
 use dirkv::format::table::block::Block;
 use dirkv::format::table::node::Node;
 use dirkv::format::table::{Footer, ranges};
@@ -233,6 +235,33 @@ fn a_store_with_one_lie() {
     }
     println!("{lies} lies in {held} bytes: usually {usual:?}, at most {most:?}");
     assert!(lies > 500, "{lies} lies");
+}
+
+/// A log of one segment whose only frame deletes so many keys of the greatest length, each of which takes eight bytes there.
+fn keys_that_begin_alike(count: u16) -> Memory {
+    let memory = small::created(SyncMode::Full, 1);
+    let mut body = Body::new();
+    let mut key = vec![b'k'; frame::MAX_KEY];
+    for n in 0..count {
+        key[frame::MAX_KEY - 2..].copy_from_slice(&n.to_be_bytes());
+        body.delete(&key);
+    }
+    let mut log = memory.files()["log-1"][..64].to_vec();
+    let header = Header::decode(&log).unwrap();
+    body.write_frame(&mut log, header.salt, 64, header.crc(), 0);
+    memory.put("log-1", log);
+    memory
+}
+
+/// Keys are whole in memory and cut short in the log: what a frame may make of that is what a batch may, and no more.
+#[test]
+fn a_frame_of_too_many_keys() {
+    let few = keys_that_begin_alike(1000);
+    assert!(content(&open(&few, true).unwrap()).unwrap().is_empty());
+    let many = keys_that_begin_alike(u16::try_from(frame::MAX_KEYS / frame::MAX_KEY).unwrap() + 1);
+    let (result, allocated) = measured(|| content(&open(&many, true).unwrap()));
+    assert_eq!(result.unwrap_err().code, Code::Corrupt);
+    bounded(allocated, 2 * frame::MAX_KEYS + INDEXES, "a frame of too many keys");
 }
 
 /// A file that says that it is large allocates no more than it holds.

@@ -12,7 +12,7 @@ pub const MAX_BATCH_ITEMS: usize = 1_000_000;
 /// The largest batch, in bytes as it is written: keys without what they share with the one before, values, and 18 bytes an item.
 pub const MAX_BATCH: usize = frame::MAX_LEN;
 /// The most bytes that the keys of a batch may have, each with its bucket's path: memory holds them in full.
-pub const MAX_BATCH_KEYS: usize = 256 << 20;
+pub const MAX_BATCH_KEYS: usize = frame::MAX_KEYS;
 /// The largest listing, in bytes.
 pub const MAX_LISTING: usize = 1 << 30;
 /// What an item of a listing counts beside its name and its value.

@@ -2,6 +2,7 @@
 
 use super::index::Applying;
 use super::lead::Done;
+use super::memtable::MAX_INDEX;
 use super::snapshot::Snapshot;
 use super::store_lock::Held;
 use super::sync::Voucher;
@@ -16,10 +17,9 @@ use arc_swap::Guard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The index of a segment may take so many times the segment's size, and never more than this (its offsets have 32 bits, and one
-/// batch more has to fit).
+/// The index of a segment may take so many times the segment's size, and never more than [`MAX_INDEX`] (its offsets have 32
+/// bits, and one batch more has to fit).
 const INDEX_GROWTH: u64 = 8;
-const MAX_INDEX: u64 = 1 << 30;
 
 /// What is to be changed, decided as a whole under `LOCK`.
 pub trait Request: Send {

@@ -19,7 +19,7 @@
 //!  delete range: 6 u16 length of the end; 8 key bytes (start, included), end (excluded)
 //! ```
 //!
-//! Delete ranges come first in a frame and hide only versions of earlier frames; of several puts and deletes of one key
+//! All keys of a frame, each counted whole, have at most 256 MiB. Delete ranges come first in a frame and hide only versions of earlier frames; of several puts and deletes of one key
 //! the last wins. The tag is eight bytes of the layer above (the expiry).
 //!
 //! *Torn tail*: the log of an unsealed segment ends at the first frame that doesn't verify. The medium is assumed to write
@@ -36,6 +36,8 @@ pub const HEADER_LEN: usize = 32;
 pub const MAX_LEN: usize = 256 << 20;
 /// The longest key of the engine.
 pub const MAX_KEY: usize = 16 << 10;
+/// The most bytes that all keys of a frame have, each counted whole: a frame cuts them short, memory doesn't.
+pub const MAX_KEYS: usize = 256 << 20;
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -226,12 +228,16 @@ impl<'a> Frame<'a> {
         if self.bytes[13..16] != [0; 3] || self.bytes[28..32] != [0; 4] || self.bytes[12] & !LEASE != 0 {
             return Err("a reserved byte of the frame's header isn't zero");
         }
-        let (mut at, mut key, mut ranges_over) = (HEADER_LEN, Vec::new(), false);
+        let (mut at, mut key, mut ranges_over, mut keys) = (HEADER_LEN, Vec::new(), false, 0);
         for _ in 0..u32_at(self.bytes, 24) {
             let head = self.take(&mut at, 6)?;
             let (shared, suffix) = (u16_at(head, 2) as usize, u16_at(head, 4) as usize);
             if head[1] != 0 || shared > key.len() || shared + suffix > MAX_KEY {
                 return Err("an operation's key is malformed");
+            }
+            keys += shared + suffix;
+            if keys > MAX_KEYS {
+                return Err("the keys of a frame are longer than those of any that is written");
             }
             key.truncate(shared);
             match head[0] {

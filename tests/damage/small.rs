@@ -61,7 +61,9 @@ pub fn content(store: &Backend) -> Result<Content> {
     Ok(content)
 }
 
-fn create(memory: &Memory, sync: SyncMode) {
+/// A store that holds nothing yet.
+pub fn created(sync: SyncMode, seed: u64) -> Memory {
+    let memory = Memory::seeded(seed << 32);
     let config = Config {
         sync: Some(sync),
         read_only: false,
@@ -77,6 +79,7 @@ fn create(memory: &Memory, sync: SyncMode) {
         log: Arc::new(|_, _| ()),
     };
     drop(Engine::open(config, around).unwrap());
+    memory
 }
 
 impl Small {
@@ -86,8 +89,7 @@ impl Small {
 
     /// Another one, made alike from other random numbers.
     pub fn seeded(tail: Tail, seed: u64) -> Small {
-        let memory = Memory::seeded(seed << 32);
-        create(&memory, if tail == Tail::Unsynced { SyncMode::Os } else { SyncMode::Full });
+        let memory = created(if tail == Tail::Unsynced { SyncMode::Os } else { SyncMode::Full }, seed);
         let manifest = Manifest::decode(&memory.files()["MANIFEST"]).unwrap();
         let mut small = Small { memory, states: BTreeMap::new(), past: BTreeMap::new(), manifest };
         let store = open(&small.memory, false).unwrap();

@@ -106,10 +106,8 @@ pub fn parts(bytes: &[u8]) -> Vec<Range<usize>> {
     let Some(footer) = bytes.len().checked_sub(128) else { return Vec::new() };
     let at = |at: usize| u64_at(bytes, footer + at).and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let (ranges, root) = (at(80), at(96));
-    let mut found = vec![root..footer];
-    if ranges < root {
-        found.push(ranges..root);
-    }
+    let mut found: Vec<Range<usize>> =
+        [ranges..root, root..footer].into_iter().filter(|place| !place.is_empty()).collect();
     for leaf in children(bytes, root) {
         found.extend(children(bytes, leaf.start));
         found.push(leaf);

@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const NONE: u32 = u32::MAX;
+/// Before a frame is appended the index of its segment takes no more than this.
+pub const MAX_INDEX: u64 = 1 << 30;
 /// How many operations are applied before readers get a turn.
 const TURN: u32 = 512;
 /// The arena grows by so much at least; what isn't touched takes no memory.
@@ -80,7 +82,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
     FixedState::default().hash_one(bytes)
 }
 
-/// Offsets fit: before a frame is appended the index of its segment is below 1 GiB (`commit`, `MAX_INDEX`), and one frame
+/// Offsets fit: before a frame is appended, or applied, the index of its segment is within [`MAX_INDEX`], and one frame
 /// adds at most 256 MiB of values and 256 MiB of whole keys.
 fn offset(n: usize) -> u32 {
     u32::try_from(n).expect("an index is far below 4 GiB")
@@ -124,6 +126,9 @@ impl Memtable {
     pub fn apply(&self, frame: &Frame<'_>, at: u64) -> std::result::Result<Position, &'static str> {
         let revision = position(self.segment.number(), at + frame.len() as u64);
         let mut inner = self.inner.write();
+        if inner.weight() as u64 > MAX_INDEX {
+            return Err("the index of the segment is larger than any writer lets it become");
+        }
         inner.reserve(frame);
         let mut count = 0;
         let applied = frame.each_op(|op| {
@@ -174,8 +179,7 @@ impl Memtable {
 
     /// About how much memory it takes.
     pub fn weight(&self) -> usize {
-        let inner = self.inner.read();
-        inner.arena.len() + inner.entries.len() * size_of::<Entry>() + inner.versions.len() * size_of::<Written>()
+        self.inner.read().weight()
     }
 }
 
@@ -212,6 +216,10 @@ impl Reading<'_> {
 }
 
 impl Inner {
+    fn weight(&self) -> usize {
+        self.arena.len() + self.entries.len() * size_of::<Entry>() + self.versions.len() * size_of::<Written>()
+    }
+
     fn truncate(&mut self, end: Position) {
         let Inner { entries, versions, ranges, .. } = self;
         for entry in entries {
