@@ -48,17 +48,18 @@ pub fn frame_crc(frame: &[u8], salt: u64, offset: u64) -> u32 {
 
 /// Seals a segment's header, and the frames at these places, each with the CRC of the one before.
 pub fn segment(bytes: &mut [u8], frames: &[Range<usize>]) {
-    if bytes.len() < 64 {
+    let len = bytes.len();
+    if len < 64 {
         return;
     }
     let mut previous = crc32c(0, &bytes[..48]);
     put(bytes, 48, previous);
     let salt = u64_at(bytes, 40).unwrap_or(0);
-    for place in frames {
+    for place in frames.iter().filter(|place| place.start + 32 <= len) {
         put(bytes, place.start + 8, previous);
         // One that claims another length is sealed as that one.
         let claimed = u32_at(bytes, place.start).map_or(0, |len| len as usize);
-        let end = if claimed >= 32 { place.start.saturating_add(claimed).min(bytes.len()) } else { place.end };
+        let end = if claimed >= 32 { place.start.saturating_add(claimed) } else { place.end }.min(len);
         previous = frame_crc(&bytes[place.start..end], salt, place.start as u64);
         put(bytes, place.start + 4, previous);
     }
