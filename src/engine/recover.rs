@@ -136,6 +136,8 @@ pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>
         // Rule 16: the manifest may be there without being durable.
         manifest::store(dir, &manifest)?;
         remove_strays(dir, &manifest, true)?;
+    } else if manifest.sync == SyncMode::Full {
+        sync_to_show(&segment)?;
     }
     Ok(Recovered { end: segment.at(end), crc, manifest })
 }
@@ -160,6 +162,17 @@ fn adopt(segment: &Segment, from: u64, end: u64, crc: u32) -> Result<()> {
         segment.file().write_at(&bytes, from).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))?;
     }
     segment.file().sync_data().map_err(|e| Error::io(format_args!("sync {}", segment.name()), &e))
+}
+
+/// Who only reads can't write again what a killed writer left, but syncs it before anybody is told of it. A filesystem that is
+/// only ever read has nothing to sync.
+fn sync_to_show(segment: &Segment) -> Result<()> {
+    match segment.file().sync_data() {
+        Err(e) if !matches!(e.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::InvalidInput) => {
+            Err(Error::io(format_args!("sync {}", segment.name()), &e))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Under `LOCK`: removes the files of ours that the manifest doesn't name. Tables with a number not yet given may be in the
