@@ -158,15 +158,16 @@ impl Core {
         if run.segments == 0 && run.view.tables.len() == run.first {
             return Ok(true);
         }
-        let (number, file) = self.new_table(run.view.manifest.next_table)?;
+        let (number, file) = self.new_table()?;
         // Again and again on a full disk, each try would leave a table behind that takes what is left.
         self.build(run, number, file, stopping).inspect_err(|_| self.remove_unnamed(number))
     }
 
-    /// Nothing is removed that a manifest may name, as when it was renamed and its directory couldn't be synced.
+    /// Nothing is removed that a manifest may name, as when it was renamed and its directory couldn't be synced: the one that
+    /// a power cut would bring back may still name it, so the newest is made durable first.
     fn remove_unnamed(&self, number: u64) {
         let Ok(_held) = self.take_lock(self.clock.boottime() + self.lock_timeout) else { return };
-        if self.files.current_manifest(&self.page).is_ok_and(|now| now.tables.iter().all(|t| t.number != number)) {
+        if self.published_manifest().is_ok_and(|now| now.tables.iter().all(|t| t.number != number)) {
             self.remove(&names::table(number));
         }
     }
@@ -209,7 +210,11 @@ impl Core {
         }
     }
 
-    fn new_table(&self, mut number: u64) -> Result<(u64, Arc<dyn File>)> {
+    /// A table under a number that no other ever has: chosen under `LOCK`, since one that an older manifest calls the next may
+    /// have been used meanwhile, and be free again.
+    fn new_table(&self) -> Result<(u64, Arc<dyn File>)> {
+        let _held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
+        let mut number = self.files.current_manifest(&self.page)?.next_table;
         loop {
             match self.files.dir.open(&names::table(number), Access::CreateNew) {
                 Ok(file) => return Ok((number, file)),
