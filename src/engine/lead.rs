@@ -117,8 +117,9 @@ impl Core {
         loop {
             let tried = self.take_lock(deadline).and_then(|mut held| {
                 let appended = self.page.appended();
-                if appended == start {
-                    self.seal(&mut held)?;
+                match appended == start {
+                    true => self.seal(&mut held)?,
+                    false => self.raise_for_the_dead(),
                 }
                 Ok(appended)
             });

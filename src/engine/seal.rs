@@ -46,14 +46,18 @@ impl Core {
                 self.seal(held)?;
                 continue;
             }
-            if self.mode == SyncMode::Os && self.page.committed().position() < appended {
-                // A writer was killed before it raised `committed`; here nobody but a writer does.
-                let before = self.page.committed().position();
-                self.page.raise_committed(appended);
-                self.page.publish(before);
-            }
+            self.raise_for_the_dead();
             held.writer.voucher = Some(voucher.clone());
             return Ok(voucher);
+        }
+    }
+
+    /// Under `LOCK`: with `sync=os` nobody but a writer raises `committed`, and one may have been killed before it did.
+    pub fn raise_for_the_dead(&self) {
+        let (appended, before) = (self.page.appended(), self.page.committed().position());
+        if self.mode == SyncMode::Os && before < appended {
+            self.page.raise_committed(appended);
+            self.page.publish(before);
         }
     }
 
