@@ -59,7 +59,7 @@ fn long(seconds: &str, seed: Option<&str>) -> Result<()> {
     }
     let Counts { operations, unanswered, kills, stops, faults } = sum;
     println!("{rounds} histories ({of_leases} of leases), {operations} operations ({unanswered} unanswered)");
-    println!("{kills} kills, {stops} stops, {faults} failed system calls");
+    println!("{kills} kills, {stops} stops, {faults} system calls that failed or took long");
     println!("{bad} of them not good");
     if bad == 0 { Ok(()) } else { Err("what is wrong is said above".into()) }
 }

@@ -34,7 +34,7 @@ pub struct Counts {
     pub kills: usize,
     /// Processes stopped for a while.
     pub stops: usize,
-    /// System calls that were made to fail.
+    /// System calls that were made to fail, or to take long.
     pub faults: usize,
 }
 
@@ -245,7 +245,8 @@ impl Stage<'_> {
         for Gone { process, threads, end } in &self.gone {
             operations.extend(log::read(&self.logs, *process, *threads, *end)?);
             if let Ok(faults) = fs::read_to_string(self.logs.join(format!("process-{process}-faults"))) {
-                self.run.counts.faults += faults.lines().filter(|line| line.ends_with("(INJECTED)")).count();
+                self.run.counts.faults +=
+                    faults.lines().filter(|line| line.ends_with("(INJECTED)") || line.ends_with("(DELAYED)")).count();
             }
         }
         match self.last_look() {

@@ -4,11 +4,13 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use history::campaign::{Campaign, Round, has_strace};
 use history::history::{Answer, Ask, KILLED, Operation};
 use history::judge::Judge;
+use history::plan::Plan;
 use history::run::Counts;
 
 /// A judge of its own for each test, since they run side by side; says so if it can't be had here.
@@ -57,6 +59,19 @@ fn what_is_planted_is_found() {
     }
 }
 
+/// The judge's own style, as Go's tools see it.
+#[test]
+fn the_judge_is_formatted_and_vetted() {
+    if judge("the_judge_is_formatted_and_vetted").is_none() {
+        return;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("judge");
+    for (program, args) in [("gofmt", &["-l", "."][..]), ("go", &["vet", "."])] {
+        let output = Command::new(program).args(args).current_dir(&source).output().unwrap();
+        assert!(output.status.success() && output.stdout.is_empty(), "{program}: {output:?}");
+    }
+}
+
 fn has_picture(folder: &Path, history: &str) -> bool {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.into_iter().any(|name| name.starts_with(history) && name.ends_with(".html"))
@@ -90,6 +105,8 @@ fn campaign(test: &str, sabotage: Option<&'static str>) -> Option<Campaign> {
 }
 
 const ROUNDS: u64 = 16;
+/// So many histories of a broken store may look sound.
+const MOST: usize = 48;
 
 #[test]
 fn one_order_explains_what_a_sound_store_answers() {
@@ -111,35 +128,39 @@ fn one_order_explains_what_a_sound_store_answers() {
     assert!(sum.faults > 0 || !campaign.strace, "{sum:?}");
 }
 
-/// How many rounds it takes until somebody notices.
-fn found(sabotage: &'static str) {
+/// Rounds of the plans that may show it, until somebody notices.
+fn found(sabotage: &'static str, may_show: impl Fn(&Plan) -> bool) {
     let Some(campaign) = campaign(sabotage, Some(sabotage)) else { return };
-    let first = seed();
-    let is_bad = |seed| {
+    let seeds = (seed()..).filter(|seed| may_show(&Plan::draw(*seed, campaign.strace)));
+    let problem = |seed| {
         let Round { problems, .. } = campaign.round(seed).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         problems.into_iter().next()
     };
-    let found = (first..first + 4 * ROUNDS).enumerate().find_map(|(n, seed)| Some((n + 1, is_bad(seed)?)));
-    let (rounds, problem) = found.unwrap_or_else(|| panic!("{sabotage}: nobody noticed"));
-    println!("{sabotage} was found by history {rounds}: {problem}");
+    let found = seeds.take(MOST).enumerate().find_map(|(n, seed)| Some((n + 1, seed, problem(seed)?)));
+    let (rounds, seed, problem) = found.unwrap_or_else(|| panic!("{sabotage}: nobody noticed"));
+    println!("{sabotage} was found by history {rounds}, seed {seed}: {problem}");
 }
 
 #[test]
 fn a_stale_read_is_found() {
-    found("stale-read");
+    found("stale-read", |_| true);
 }
 
 #[test]
 fn a_lost_update_is_found() {
-    found("lost-update");
+    found("lost-update", |_| true);
 }
 
+/// What is shown too early is a lie only if it never happens: if syncs fail.
 #[test]
 fn a_pending_version_that_is_shown_is_found() {
-    found("pending-shown");
+    if !has_strace() {
+        return skipped("a_pending_version_that_is_shown_is_found", "needs strace");
+    }
+    found("pending-shown", |plan| plan.sync == "full" && plan.fails("fdatasync"));
 }
 
 #[test]
 fn an_ignored_lock_is_found() {
-    found("lock-ignored");
+    found("lock-ignored", |_| true);
 }
