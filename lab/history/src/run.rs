@@ -182,6 +182,7 @@ impl Stage<'_> {
 
     fn signal(&self, role: usize, signal: Signal) -> Result<()> {
         if let Some(player) = &self.playing[role] {
+            player.wait_for_strace();
             kill_process(Pid::from_child(&player.child), signal)?;
         }
         Ok(())
@@ -191,6 +192,7 @@ impl Stage<'_> {
     fn kill(&mut self, roles: &[usize]) -> Result<()> {
         let mut dead: Vec<_> = roles.iter().filter_map(|role| self.playing[*role].take()).collect();
         for player in &mut dead {
+            player.wait_for_strace();
             // One that asked so often that it rests has ended already.
             if player.child.try_wait()?.is_none() {
                 self.run.counts.kills += 1;
@@ -282,7 +284,17 @@ impl Stage<'_> {
 
 impl Player {
     fn kill(&mut self) {
+        self.wait_for_strace();
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+
+    /// Strace, while it begins, is the child itself and tries things out on a process that would outlive it, stopped for ever.
+    fn wait_for_strace(&self) {
+        let program = format!("/proc/{}/exe", self.child.id());
+        let late = Instant::now() + HANGS;
+        while fs::read_link(&program).is_ok_and(|path| path.ends_with("strace")) && Instant::now() < late {
+            thread::sleep(Duration::from_micros(200));
+        }
     }
 }
