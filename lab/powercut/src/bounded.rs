@@ -24,17 +24,23 @@ impl Bounded {
         Ok(Bounded { child, name, until: Instant::now() + HANGS })
     }
 
-    /// Waits for a good end; else the error says how it ended and what it said.
-    pub fn finish(mut self) -> io::Result<()> {
-        let status = loop {
-            match self.child.try_wait()? {
-                Some(status) => break status,
-                None if Instant::now() > self.until => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} hangs", self.name)));
-                }
-                None => std::thread::sleep(Duration::from_millis(1)),
+    /// Whether it has not ended yet; an error once it hangs.
+    pub fn runs(&mut self) -> io::Result<bool> {
+        match self.child.try_wait()? {
+            Some(_) => Ok(false),
+            None if Instant::now() > self.until => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} hangs", self.name)))
             }
-        };
+            None => Ok(true),
+        }
+    }
+
+    /// Waits for a good end; else the error says how it ended and what it said.
+    pub fn finish(&mut self) -> io::Result<()> {
+        while self.runs()? {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let status = self.child.wait()?;
         if status.success() {
             return Ok(());
         }

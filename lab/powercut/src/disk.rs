@@ -31,7 +31,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub struct Failing {
     /// Which bytes of the disk.
-    pub range: Range<u64>,
+    pub ranges: Vec<Range<u64>>,
     /// Whether reading them fails.
     pub reads: bool,
     /// Whether writing them fails.
@@ -39,8 +39,10 @@ pub struct Failing {
 }
 
 impl Failing {
-    fn meets(&self, offset: u64, len: usize) -> bool {
-        offset < self.range.end && self.range.start < offset + len as u64
+    /// Where the first of them lies that a request meets.
+    fn meets(&self, offset: u64, len: usize) -> Option<u64> {
+        let met = self.ranges.iter().filter(|range| offset < range.end && range.start < offset + len as u64);
+        met.map(|range| range.start.max(offset)).min()
     }
 }
 
@@ -94,7 +96,7 @@ impl Disk {
 
     fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Errno> {
         let mut state = self.state();
-        if state.failing.as_ref().is_some_and(|failing| failing.reads && failing.meets(offset, len)) {
+        if state.failing.as_ref().is_some_and(|failing| failing.reads && failing.meets(offset, len).is_some()) {
             state.failures += 1;
             return Err(Errno::EIO);
         }
@@ -105,16 +107,17 @@ impl Disk {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         let mut state = self.state();
-        let failing = state.failing.clone().filter(|failing| failing.writes && failing.meets(offset, bytes.len()));
+        let failing = state.failing.as_ref().filter(|failing| failing.writes);
+        let failed = failing.and_then(|failing| failing.meets(offset, bytes.len()));
         // What lies before the failing sectors has been written.
-        let whole = failing.as_ref().map_or(bytes.len(), |f| f.range.start.saturating_sub(offset) as usize);
+        let whole = failed.map_or(bytes.len(), |at| (at - offset) as usize);
         if whole > 0 {
             state.now.write(offset, &bytes[..whole]);
             state.events.push(Event::Write { offset, bytes: bytes[..whole].to_vec() });
             // Before the answer: who hears what follows from it must not find an earlier time.
             self.clock.tick();
         }
-        match failing {
+        match failed {
             None => Ok(()),
             Some(_) => {
                 state.failures += 1;

@@ -73,15 +73,17 @@ impl Image {
         });
     }
 
-    /// Where on the disk these bytes begin, at a sector's begin.
-    pub fn find(&self, wanted: &[u8]) -> Option<u64> {
+    /// Where on the disk these bytes lie, each at a sector's begin. (A file that is gone may have left copies.)
+    pub fn find(&self, wanted: &[u8]) -> Vec<u64> {
         let mut bytes = vec![0; wanted.len()];
         let starts = self.blocks.keys().flat_map(|number| (0..BLOCK).step_by(SECTOR).map(move |at| (*number, at)));
-        let mut starts = starts.map(|(number, at)| number * BLOCK as u64 + at as u64);
-        starts.find(|start| {
-            self.read(*start, &mut bytes);
-            bytes == wanted
-        })
+        let starts = starts.map(|(number, at)| number * BLOCK as u64 + at as u64);
+        starts
+            .filter(|start| {
+                self.read(*start, &mut bytes);
+                bytes == wanted
+            })
+            .collect()
     }
 }
 
@@ -126,7 +128,7 @@ mod tests {
         image.save(&dir.path().join("image")).unwrap();
         let again = Image::load(&dir.path().join("image")).unwrap();
         assert_eq!(again.size(), 1 << 20);
-        assert_eq!(again.find(&[5; 700]), Some(3 * 512 + 8192));
-        assert_eq!(again.find(&[6; 10]), None);
+        assert_eq!(again.find(&[5; 700]), [3 * 512 + 8192]);
+        assert!(again.find(&[6; 10]).is_empty());
     }
 }

@@ -9,6 +9,7 @@
 //! | [`journal`], [`worker`], [`meddler`], [`probe`] | processes on the mounted filesystem, before the cut and after, and what they heard |
 //! | [`history`] | whether what is left agrees with what was heard |
 //! | [`run`] | a recording and its cuts; the folder that a failure leaves |
+//! | [`sectors`], [`sufferer`] | sectors that fail, and who works on them |
 
 pub mod bounded;
 pub mod clock;
@@ -22,4 +23,6 @@ pub mod meddler;
 pub mod probe;
 pub mod recording;
 pub mod run;
+pub mod sectors;
+pub mod sufferer;
 pub mod worker;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use dirkv_powercut::drive::{Kind, sweep, unable};
 use dirkv_powercut::probe::probe;
 use dirkv_powercut::run::{Plan, Recorded, replay};
+use dirkv_powercut::sufferer;
 use dirkv_powercut::worker::{Failure, work};
 
 const USAGE: &str = "powercut run SECONDS [SEED]: cuts the power of every filesystem until the time is over
@@ -32,6 +33,10 @@ fn play(args: &[&str]) -> Result<(), Failure> {
     match *args {
         ["work", orders] => work(&serde_json::from_str(orders)?),
         ["probe", orders] => probe(&serde_json::from_str(orders)?),
+        ["fill", orders] => sufferer::fill(&serde_json::from_str(orders)?),
+        ["suffer-reads", orders] => sufferer::read(&serde_json::from_str(orders)?),
+        ["suffer-writes", orders] => sufferer::write(&serde_json::from_str(orders)?),
+        ["settle", orders] => sufferer::settle(&serde_json::from_str(orders)?),
         ["run", seconds] => run(seconds.parse()?, fastrand::u64(..1 << 32)),
         ["run", seconds, seed] => run(seconds.parse()?, seed.parse()?),
         ["sabotage", name, cuts] => sabotage(name, cuts.parse()?, fastrand::u64(..1 << 32)),

@@ -52,7 +52,7 @@ pub fn probe(orders: &Orders) -> Result<(), Failure> {
 }
 
 /// Every byte on disk is well.
-fn sound(store: &Backend) -> Result<(), Failure> {
+pub(crate) fn sound(store: &Backend) -> Result<(), Failure> {
     let findings = store.check()?;
     if findings.is_empty() { Ok(()) } else { Err(format!("check says: {findings:?}").into()) }
 }

@@ -119,7 +119,7 @@ impl Recorded {
         });
         let start = |orders: &Orders| Ok(Bounded::start(&mut part(&self.program, "probe", orders)?)?);
         let probes = all.iter().map(start).collect::<Result<Vec<_>, Failure>>()?;
-        probes.into_iter().try_for_each(Bounded::finish)?;
+        probes.into_iter().try_for_each(|mut process| process.finish())?;
         let read = |orders: &Orders| Ok(serde_json::from_slice(&fs::read(report(orders))?)?);
         let reports: [Result<Report, Failure>; 2] = all.each_ref().map(read);
         let [full, os] = reports;
@@ -166,7 +166,7 @@ fn record(program: &Path, plan: &Plan, journals: &Path) -> Result<(u64, Recordin
             command.envs(plan.sabotage.iter().map(|name| ("DIRKV_SABOTAGE", name)));
             workers.push(Bounded::start(&mut command)?);
         }
-        workers.into_iter().try_for_each(Bounded::finish)?;
+        workers.into_iter().try_for_each(|mut process| process.finish())?;
     }
     Ok((from, drive.disk.take()))
 }
@@ -199,13 +199,14 @@ fn moments(from: u64, histories: &[History]) -> Moments {
 }
 
 /// The command that plays a part with these orders.
-fn part(program: &Path, name: &str, orders: &Orders) -> Result<Command, Failure> {
+pub(crate) fn part(program: &Path, name: &str, orders: &Orders) -> Result<Command, Failure> {
     let mut command = Command::new(program);
     command.args([name, &serde_json::to_string(orders)?]).env_remove("DIRKV_SABOTAGE");
     Ok(command)
 }
 
-fn orders(store: &str, point: &Path, clock: &Path, journals: &Path) -> Orders {
+/// Orders to do nothing on a store.
+pub(crate) fn orders(store: &str, point: &Path, clock: &Path, journals: &Path) -> Orders {
     Orders {
         store: point.join("deep").join(store),
         sync: store.to_owned(),
