@@ -18,8 +18,8 @@ impl Bounded {
     /// Starts a program. What it prints should be little: nobody reads it before the end.
     pub fn start(command: &mut Command) -> io::Result<Bounded> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let args: Vec<_> = command.get_args().take(2).collect();
-        let name = format!("{:?} {args:?}", command.get_program());
+        let part = command.get_args().next().unwrap_or_default();
+        let name = format!("{} {}", command.get_program().display(), part.display());
         let child = child.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
         Ok(Bounded { child, name, until: Instant::now() + HANGS })
     }

@@ -54,6 +54,8 @@ impl Kind {
         let dir = scratch()?;
         let path = dir.path().join("image");
         fs::File::create(&path)?.set_len(self.size() << 20)?;
+        // mkfs.btrfs looks at all that is mounted, and gives up at what nobody serves any more.
+        sweep()?;
         run(&format!("mkfs.{}", self.name()), &["-q", text(&path)])?;
         Image::load(&path)
     }
@@ -137,27 +139,28 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("paths of the lab are UTF-8")
 }
 
-/// Removes what runs that are dead left mounted. (A loop device goes with its mount.)
-pub fn sweep() -> io::Result<()> {
-    let ours = std::env::temp_dir().join(PREFIX);
+/// Removes what runs that are dead left mounted. (A loop device goes with its mount.) Others may be at it, too.
+fn sweep() -> io::Result<()> {
     let mounts = fs::read_to_string("/proc/mounts")?;
     // What was mounted last goes first.
-    for point in mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)) {
-        let Some((owner, _)) = point.strip_prefix(text(&ours)).and_then(|rest| rest.split_once('-')) else { continue };
-        if !Path::new("/proc").join(owner).exists() {
-            run("umount", &["-f", "-l", point])?;
-        }
+    let points = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)).map(Path::new);
+    for point in points.filter(|point| is_left(point)) {
+        let _ = run("umount", &["-f", "-l", text(point)]);
     }
     for entry in fs::read_dir(std::env::temp_dir())? {
         let path = entry?.path();
-        let Some((owner, _)) = text(&path).strip_prefix(text(&ours)).and_then(|rest| rest.split_once('-')) else {
-            continue;
-        };
-        if !Path::new("/proc").join(owner).exists() {
-            fs::remove_dir_all(&path)?;
+        if is_left(&path) {
+            let _ = fs::remove_dir_all(&path);
         }
     }
     Ok(())
+}
+
+/// Whether this is, or lies in, a folder of ours whose owner is dead.
+fn is_left(path: &Path) -> bool {
+    let within = path.strip_prefix(std::env::temp_dir()).ok().and_then(Path::to_str);
+    let owner = within.and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split_once('-'));
+    owner.is_some_and(|(owner, _)| !Path::new("/proc").join(owner).exists())
 }
 
 /// Why nothing can be mounted on this machine, if so.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use dirkv_powercut::drive::{Kind, sweep, unable};
+use dirkv_powercut::drive::{Kind, unable};
 use dirkv_powercut::probe::probe;
 use dirkv_powercut::run::{Plan, Recorded, replay};
 use dirkv_powercut::sufferer;
@@ -41,7 +41,11 @@ fn play(args: &[&str]) -> Result<(), Failure> {
         ["run", seconds, seed] => run(seconds.parse()?, seed.parse()?),
         ["sabotage", name, cuts] => sabotage(name, cuts.parse()?, fastrand::u64(..1 << 32)),
         ["sabotage", name, cuts, seed] => sabotage(name, cuts.parse()?, seed.parse()?),
-        ["replay", folder] => replay(&std::env::current_exe()?, Path::new(folder)),
+        ["replay", folder] => {
+            replay(&std::env::current_exe()?, Path::new(folder))?;
+            println!("this time nothing was lost");
+            Ok(())
+        }
         _ => Err(USAGE.into()),
     }
 }
@@ -51,7 +55,6 @@ fn run(seconds: u64, seed: u64) -> Result<(), Failure> {
         println!("SKIPPED: powercut: {why}");
         return Ok(());
     }
-    sweep()?;
     let until = Instant::now() + Duration::from_secs(seconds);
     println!("seed {seed}");
     std::thread::scope(|scope| {
@@ -77,7 +80,8 @@ fn cuts(kind: Kind, first: u64, until: Instant) -> Result<(), Failure> {
             }
             if let Err(e) = recorded.cut(cut, cut % 2 == 0) {
                 let folder = recorded.keep(cut, &e)?;
-                return Err(format!("{}: {e}\nreplay: powercut replay {}", kind.name(), folder.display()).into());
+                let program = program.display();
+                return Err(format!("{}: {e}\nreplay: {program} replay {}", kind.name(), folder.display()).into());
             }
             cuts += 1;
         }

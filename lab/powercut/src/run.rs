@@ -133,7 +133,8 @@ impl Recorded {
         fs::create_dir_all(&folder)?;
         let kept = Kept { plan: self.plan.clone(), from: self.from, cut };
         fs::write(folder.join("cut.json"), serde_json::to_vec(&kept)?)?;
-        fs::write(folder.join("why"), why.to_string())?;
+        let program = self.program.display();
+        fs::write(folder.join("why"), format!("{why}\nreplay: {program} replay {}\n", folder.display()))?;
         self.recording.save(&folder)?;
         for store in STORES {
             fs::create_dir_all(folder.join(store))?;
@@ -171,7 +172,7 @@ fn record(program: &Path, plan: &Plan, journals: &Path) -> Result<(u64, Recordin
     Ok((from, drive.disk.take()))
 }
 
-/// Makes the cut of a folder again.
+/// Makes the cut of a folder again. (One that follows on it is another each time: the life between is no recording.)
 pub fn replay(program: &Path, folder: &Path) -> Result<(), Failure> {
     let kept: Kept = serde_json::from_slice(&fs::read(folder.join("cut.json"))?)?;
     let (recording, histories) = (Recording::load(folder)?, histories(folder)?);

@@ -106,7 +106,7 @@ impl Patient {
         let folder = Folder(exchange.path().to_owned());
         told(&folder, &mut writer, "ready")?;
         let ranges = match which {
-            Unwritable::Disk => vec![0..u64::MAX],
+            Unwritable::Disk => std::iter::once(0..u64::MAX).collect(),
             Unwritable::Tail => sectors_at(&drive.disk.image().find(&fs::read(folder.0.join("tail"))?)),
         };
         drive.disk.fail(Some(Failing { ranges, reads: false, writes: true }));

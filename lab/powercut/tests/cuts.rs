@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use dirkv_powercut::drive::{Kind, sweep, unable};
-use dirkv_powercut::run::{Plan, Recorded};
+use dirkv_powercut::drive::{Kind, unable};
+use dirkv_powercut::run::{Plan, Recorded, replay};
 
 /// How many cuts are made of each filesystem.
 const CUTS: u64 = 24;
@@ -38,7 +38,6 @@ fn nothing_is_lost(test: &str, kind: Kind) {
     if !able(test) {
         return;
     }
-    sweep().unwrap();
     let seed = seed();
     let plan = Plan { kind, seed, steps: 50, sabotage: None };
     let recorded = Recorded::new(program(), plan).unwrap_or_else(|e| panic!("{e}"));
@@ -46,7 +45,7 @@ fn nothing_is_lost(test: &str, kind: Kind) {
     for cut in 0..CUTS {
         if let Err(e) = recorded.cut(cut, cut % 4 == 0) {
             let folder = recorded.keep(cut, &e).unwrap();
-            panic!("{e}\nreplay: cargo run -p dirkv-powercut -- replay {}", folder.display());
+            panic!("{e}\nreplay: {} replay {}", program().display(), folder.display());
         }
     }
 }
@@ -66,7 +65,7 @@ fn nothing_is_lost_on_btrfs() {
     nothing_is_lost("nothing_is_lost_on_btrfs", Kind::Btrfs);
 }
 
-/// A library that is broken on purpose is found out.
+/// A library that is broken on purpose is found out; the folder that its failure leaves makes the same failure again.
 fn found_out(test: &str, kind: Kind, sabotage: &str) {
     if !able(test) {
         return;
@@ -74,9 +73,13 @@ fn found_out(test: &str, kind: Kind, sabotage: &str) {
     let plan = Plan { kind, seed: seed(), steps: 50, sabotage: Some(sabotage.to_owned()) };
     // The workers themselves must be content: it is the cut that has to tell.
     let recorded = Recorded::new(program(), plan).unwrap_or_else(|e| panic!("{e}"));
-    let found = (0..PATIENCE).find_map(|cut| Some((cut + 1, recorded.cut(cut, false).err()?)));
-    let (cuts, e) = found.unwrap_or_else(|| panic!("{sabotage} was not found out in {PATIENCE} cuts"));
-    println!("{sabotage} on {} was found out in {cuts} cuts: {e}", kind.name());
+    let found = (0..PATIENCE).find_map(|cut| Some((cut, recorded.cut(cut, false).err()?)));
+    let (cut, e) = found.unwrap_or_else(|| panic!("{sabotage} was not found out in {PATIENCE} cuts"));
+    assert!(!e.to_string().starts_with("mount"), "{e}");
+    println!("{sabotage} on {} was found out in {} cuts: {e}", kind.name(), cut + 1);
+    let folder = recorded.keep(cut, &e).unwrap();
+    assert!(replay(program(), &folder).is_err(), "{} is not the same cut", folder.display());
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use dirkv_powercut::drive::{Kind, sweep, unable};
+use dirkv_powercut::drive::{Kind, unable};
 use dirkv_powercut::sectors::{Outcome, Patient, Unwritable};
 use fastrand::Rng;
 
@@ -16,7 +16,6 @@ fn each_filesystem(test: &str, f: impl Fn(&Patient, &str)) {
         let _ = writeln!(io::stderr(), "\nSKIPPED: {test}: {why}");
         return;
     }
-    sweep().unwrap();
     for kind in Kind::ALL {
         let patient = Patient::new(Path::new(env!("CARGO_BIN_EXE_powercut")), kind).unwrap();
         f(&patient, kind.name());
