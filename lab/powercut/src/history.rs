@@ -295,3 +295,80 @@ impl Lease {
         Err(format!("up to {end}: the lock {} with {fence} {what}", self.token))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Change;
+
+    fn value(tag: u64) -> Value {
+        Value { tag, len: Value::LEAST }
+    }
+
+    /// A put heard at 2, a batch heard at 4, a put that begins at 9.
+    fn journal() -> Vec<Entry> {
+        let batch = ["a", "b"].map(|key| (key.to_owned(), value(2)));
+        let events = [
+            (1, Event::Begin(Change::Put("k".to_owned(), value(1)))),
+            (2, Event::Done { revision: Some(10) }),
+            (3, Event::Begin(Change::Batch(batch.into()))),
+            (4, Event::Done { revision: Some(20) }),
+            (9, Event::Begin(Change::Put("l".to_owned(), value(3)))),
+        ];
+        events.map(|(at, event)| Entry { at, event }).into()
+    }
+
+    fn dump(items: &[(&str, u64, u64)]) -> Dump {
+        let items = items.iter().map(|(path, tag, revision)| ((*path).to_owned(), (value(*tag), *revision)));
+        Dump { items: items.collect(), leases: BTreeMap::new() }
+    }
+
+    const FIRST: (&str, u64, u64) = ("w1/k", 1, 10);
+    const BATCH: [(&str, u64, u64); 2] = [("w1/batch/a", 2, 20), ("w1/batch/b", 2, 20)];
+
+    #[test]
+    fn what_was_heard_is_there_whole_and_nothing_that_had_not_begun() {
+        let history = History::new([(1, journal())], true).unwrap();
+        let all = dump(&[FIRST, BATCH[0], BATCH[1]]);
+        assert_eq!(history.judge(4, &all), Ok(()));
+        assert_eq!(history.judge(3, &all), Ok(()), "begun and there");
+        assert_eq!(history.judge(3, &dump(&[FIRST])), Ok(()), "begun and lost");
+        assert!(history.judge(4, &dump(&[FIRST])).is_err(), "heard and lost");
+        assert!(history.judge(3, &dump(&[FIRST, BATCH[0]])).is_err(), "half a batch");
+        assert!(history.judge(2, &all).is_err(), "not begun");
+        assert!(history.judge(4, &dump(&[FIRST, BATCH[0], BATCH[1], ("w1/l", 3, 30)])).is_err(), "not begun");
+    }
+
+    #[test]
+    fn without_syncs_any_beginning_of_the_log_will_do() {
+        let mut entries = journal();
+        entries.insert(2, Entry { at: 2, event: Event::Synced });
+        let history = History::new([(1, entries)], false).unwrap();
+        assert_eq!(history.judge(8, &dump(&[FIRST])), Ok(()));
+        assert!(history.judge(8, &dump(&[])).is_err(), "synced and lost");
+        assert!(history.judge(8, &dump(&BATCH)).is_err(), "no beginning of the log");
+    }
+
+    #[test]
+    fn what_somebody_saw_stays() {
+        let seen = Entry { at: 3, event: Event::Saw { revision: 20 } };
+        let history = History::new([(1, journal()), (2, vec![seen])], true).unwrap();
+        assert!(history.judge(3, &dump(&[FIRST])).is_err(), "seen and lost");
+        let print = print(&dump(&[FIRST, BATCH[0]]).bucket("w1"));
+        let half = Entry { at: 3, event: Event::Listed { whose: 1, print } };
+        let history = History::new([(1, journal()), (2, vec![half])], true).unwrap();
+        assert!(history.judge(4, &dump(&[FIRST, BATCH[0], BATCH[1]])).is_err(), "half a batch was seen");
+    }
+
+    #[test]
+    fn a_refusal_needs_its_reason() {
+        let offer = |at| Entry { at, event: Event::Offer { key: "s".to_owned(), value: value(at) } };
+        let refused = |known| vec![offer(5), Entry { at: 6, event: Event::Refused { known } }];
+        let taken = vec![offer(1), Entry { at: 7, event: Event::Taken { revision: 10 } }];
+        assert!(History::new([(1, taken.clone()), (2, refused(10))], true).is_err());
+        let history = History::new([(1, taken), (2, refused(0))], true).unwrap();
+        assert_eq!(history.judge(6, &dump(&[("shared/s", 1, 10)])), Ok(()));
+        assert!(history.judge(6, &dump(&[])).is_err(), "what decided the refusal is lost");
+        assert_eq!(history.judge(5, &dump(&[])), Ok(()));
+    }
+}
