@@ -221,7 +221,7 @@ impl Segment {
 
 fn read_header(file: &dyn File, name: &str) -> Result<Header> {
     let mut bytes = [0; HEADER_LEN as usize];
-    let got = file.read_at(&mut bytes, 0).map_err(|e| Error::io(format_args!("read {name}"), &e))?;
+    let got = file.read_at(&mut bytes, 0).map_err(|e| Error::io(format_args!("read {name} at offset 0"), &e))?;
     Header::decode(&bytes[..got]).map_err(|what| Error::corrupt(name, 0, what))
 }
 

@@ -59,7 +59,9 @@ impl<'a> Stored<'a> {
             Stored::Inline(bytes) => out.copy_from_slice(bytes),
             Stored::Extent { file, name, extent } => {
                 assert_eq!(out.len(), self.len(), "the caller gives a buffer of the value's length");
-                let read = file.read_at(out, extent.offset).map_err(|e| Error::io(format!("read {name}"), &e))?;
+                let read = file
+                    .read_at(out, extent.offset)
+                    .map_err(|e| Error::io(format!("read {name} at offset {}", extent.offset), &e))?;
                 if read != out.len() {
                     return Err(Error::corrupt(name, extent.offset, "the file ends within a value"));
                 }

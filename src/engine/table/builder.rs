@@ -233,8 +233,9 @@ impl TableBuilder {
                 while done < len {
                     let (at, piece) = (self.buffer.len(), BUFFER.min(len - done));
                     self.buffer.resize(at + piece, 0);
-                    let read = file.read_at(&mut self.buffer[at..], extent.offset + done as u64);
-                    if read.map_err(|e| Error::io(format!("read {name}"), &e))? != piece {
+                    let offset = extent.offset + done as u64;
+                    let read = file.read_at(&mut self.buffer[at..], offset);
+                    if read.map_err(|e| Error::io(format!("read {name} at offset {offset}"), &e))? != piece {
                         return Err(Error::corrupt(name, extent.offset, "the file ends within a value"));
                     }
                     crc = crc32c(crc, &self.buffer[at..]);
