@@ -85,9 +85,11 @@ impl Queue {
         inner.waiting.len() < before
     }
 
-    /// The leader takes everyone.
+    /// The leader takes everyone. Who finds itself gone from the queue is told in the same moment that it was taken: it would
+    /// look again and again, else.
     pub fn take_all(&self) -> Vec<Arc<Pending>> {
-        let batch: Vec<_> = std::mem::take(&mut self.inner.lock().waiting).into();
+        let mut inner = self.inner.lock();
+        let batch: Vec<_> = std::mem::take(&mut inner.waiting).into();
         batch.iter().for_each(|p| *p.state.lock() = State::Taken);
         batch
     }

@@ -101,10 +101,12 @@ fn from_panic(payload: Box<dyn Any + Send>) -> Error {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned());
-    // A payload of an unknown type could panic again when dropped.
-    std::mem::forget(payload);
     // Unknown in a thread that is ending.
     let place = PLACE.try_with(RefCell::take).unwrap_or_default();
+    // A payload of an unknown type may panic again when dropped.
+    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
     Error::new(Code::Internal, format!("a bug in dirkv{place}: {text}"))
 }
 
@@ -119,6 +121,7 @@ mod tests {
     use super::*;
     use std::ffi::CStr;
     use std::ptr;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     fn message(err: *mut dirkv_error) -> String {
         // SAFETY: `err` came from `boundary` just now; its message lives as long as it does.
@@ -155,6 +158,32 @@ mod tests {
         assert_eq!(boundary(ptr::null_mut(), || panic::panic_any(5_u8)), Code::Internal as i32);
         assert_eq!(boundary_or(5, || panic!("planted")), 5);
         assert_eq!(DEPTH.get(), 0);
+    }
+
+    /// What a panic carries.
+    struct Payload<'a> {
+        dropped: &'a AtomicU32,
+        panics: bool,
+    }
+
+    impl Drop for Payload<'_> {
+        fn drop(&mut self) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            assert!(!self.panics, "planted, while dropped");
+        }
+    }
+
+    #[test]
+    fn what_a_panic_carries_is_freed_even_if_that_panics_again() {
+        static DROPPED: AtomicU32 = AtomicU32::new(0);
+        for panics in [false, true] {
+            let mut err = ptr::null_mut();
+            let status = boundary(&raw mut err, || panic::panic_any(Payload { dropped: &DROPPED, panics }));
+            assert_eq!(status, Code::Internal as i32);
+            let text = message(err);
+            assert!(text.ends_with(": a panic without a message"), "{text}");
+        }
+        assert_eq!(DROPPED.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn mutual_exclusion_over_threads_and_handles() {
     let other = Backend::open_path(dir.path()).unwrap();
     let (inside, total) = (AtomicI64::new(0), AtomicI64::new(0));
     thread::scope(|scope| {
-        for n in 0..6 {
+        let threads = [0, 1, 2, 3, 4, 5].map(|n| {
             let (inside, total, b) = (&inside, &total, if n % 2 == 0 { &b } else { &other });
             scope.spawn(move || {
                 for _ in 0..30 {
@@ -225,8 +225,9 @@ fn mutual_exclusion_over_threads_and_handles() {
                     inside.fetch_sub(1, Ordering::SeqCst);
                     b.release_lock("t", fence).unwrap();
                 }
-            });
-        }
+            })
+        });
+        threads.map(|thread| thread.join().unwrap());
     });
     assert_eq!(total.into_inner(), 180);
 }
