@@ -125,7 +125,8 @@ impl Core {
             });
             let tried =
                 tried.and_then(|appended| match segment_of(appended) == segment_of(start) && appended > start {
-                    true => self.wait_committed(appended, voucher).map(drop),
+                    // With sync=os it isn't durable yet.
+                    true => self.wait_committed(appended, voucher).and_then(|_| self.sync()),
                     false => Ok(()),
                 });
             match tried {
