@@ -4,12 +4,11 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dirkv::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
-use parking_lot::Mutex;
 
 /// Files by name.
 #[derive(Clone, Default, Debug)]
@@ -40,13 +39,19 @@ impl Memory {
     /// An empty one. What is random in a store comes from `seed`, so that a store made alike is alike.
     pub fn seeded(seed: u64) -> Memory {
         let memory = Memory::default();
-        memory.0.lock().drawn = seed;
+        memory.0.lock().unwrap().drawn = seed;
         memory
     }
 
     /// The bytes of every file.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        self.0.lock().names.iter().map(|(name, inode)| (name.clone(), inode.bytes.lock().clone())).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .names
+            .iter()
+            .map(|(name, inode)| (name.clone(), inode.bytes.lock().unwrap().clone()))
+            .collect()
     }
 
     /// A copy: other files with the same names and bytes.
@@ -54,7 +59,7 @@ impl Memory {
         let copied = Memory::default();
         for (name, bytes) in self.files() {
             // Never a number that the original gave: `SHARED` knows its own.
-            copied.0.lock().made += 1000;
+            copied.0.lock().unwrap().made += 1000;
             copied.put(&name, bytes);
         }
         copied
@@ -62,9 +67,12 @@ impl Memory {
 
     /// The same directory once more, as it is: the files keep their inode numbers.
     pub fn twin(&self) -> Memory {
-        let state = self.0.lock();
+        let state = self.0.lock().unwrap();
         let inode = |(name, inode): (&String, &Arc<Inode>)| {
-            (name.clone(), Arc::new(Inode { number: inode.number, bytes: Mutex::new(inode.bytes.lock().clone()) }))
+            (
+                name.clone(),
+                Arc::new(Inode { number: inode.number, bytes: Mutex::new(inode.bytes.lock().unwrap().clone()) }),
+            )
         };
         let names = state.names.iter().map(inode).collect();
         Memory(Arc::new(Mutex::new(State { names, made: state.made, changes: 0, drawn: state.drawn })))
@@ -73,25 +81,25 @@ impl Memory {
     /// Replaces the bytes of a file, which stays the same file, or makes it.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let inode = self.inode(name).unwrap_or_else(|| self.make(name));
-        *inode.bytes.lock() = bytes;
+        *inode.bytes.lock().unwrap() = bytes;
     }
 
     /// Takes a file away.
     pub fn take(&self, name: &str) {
-        self.0.lock().names.remove(name).unwrap();
+        self.0.lock().unwrap().names.remove(name).unwrap();
     }
 
     /// How many calls have changed a file or a name.
     pub fn changes(&self) -> u64 {
-        self.0.lock().changes
+        self.0.lock().unwrap().changes
     }
 
     fn inode(&self, name: &str) -> Option<Arc<Inode>> {
-        self.0.lock().names.get(name).cloned()
+        self.0.lock().unwrap().names.get(name).cloned()
     }
 
     fn make(&self, name: &str) -> Arc<Inode> {
-        let mut state = self.0.lock();
+        let mut state = self.0.lock().unwrap();
         state.made += 1;
         let inode = Arc::new(Inode { number: state.made, bytes: Mutex::default() });
         state.names.insert(name.to_owned(), inode.clone());
@@ -99,7 +107,7 @@ impl Memory {
     }
 
     fn changed(&self) {
-        self.0.lock().changes += 1;
+        self.0.lock().unwrap().changes += 1;
     }
 }
 
@@ -118,7 +126,7 @@ impl Directory for Memory {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.0.lock().unwrap();
         state.changes += 1;
         let inode = state.names.remove(from).ok_or(ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), inode);
@@ -126,14 +134,14 @@ impl Directory for Memory {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.0.lock().unwrap();
         let removed = state.names.remove(name).map(drop).ok_or_else(|| ErrorKind::NotFound.into());
         state.changes += u64::from(removed.is_ok());
         removed
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        Ok(self.0.lock().names.keys().cloned().collect())
+        Ok(self.0.lock().unwrap().names.keys().cloned().collect())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -151,7 +159,7 @@ impl Directory for Memory {
     }
 
     fn random(&self) -> io::Result<u64> {
-        let mut state = self.0.lock();
+        let mut state = self.0.lock().unwrap();
         state.drawn += 1;
         Ok(fastrand::Rng::with_seed(state.drawn).u64(..))
     }
@@ -163,13 +171,13 @@ impl Directory for Memory {
 
 impl Inode {
     fn identity(&self) -> Identity {
-        Identity { device: 1, inode: self.number, links: 1, len: self.bytes.lock().len() as u64 }
+        Identity { device: 1, inode: self.number, links: 1, len: self.bytes.lock().unwrap().len() as u64 }
     }
 }
 
 impl File for Open {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let bytes = self.inode.bytes.lock();
+        let bytes = self.inode.bytes.lock().unwrap();
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let len = buf.len().min(bytes.len() - from);
         buf[..len].copy_from_slice(&bytes[from..from + len]);
@@ -178,7 +186,7 @@ impl File for Open {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         self.directory.changed();
-        let mut bytes = self.inode.bytes.lock();
+        let mut bytes = self.inode.bytes.lock().unwrap();
         let from = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
         let len = bytes.len().max(from + buf.len());
         bytes.resize(len, 0);
@@ -193,7 +201,7 @@ impl File for Open {
     fn allocate(&self, len: u64) -> io::Result<()> {
         self.directory.changed();
         let len = usize::try_from(len).ok().filter(|len| *len <= 1 << 30).ok_or(ErrorKind::StorageFull)?;
-        let mut bytes = self.inode.bytes.lock();
+        let mut bytes = self.inode.bytes.lock().unwrap();
         if bytes.len() < len {
             bytes.resize(len, 0);
         }
@@ -220,7 +228,7 @@ struct Page(Arc<Inode>);
 
 impl Page {
     fn change(&self, word: usize, f: impl FnOnce(u64) -> Option<u64>) -> u64 {
-        let mut bytes = self.0.bytes.lock();
+        let mut bytes = self.0.bytes.lock().unwrap();
         let place: &mut [u8; 8] = bytes[word * 8..].first_chunk_mut().unwrap();
         let now = u64::from_ne_bytes(*place);
         if let Some(new) = f(now) {
