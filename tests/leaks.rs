@@ -117,14 +117,14 @@ fn life(path: &Path, n: u64) {
         store.upsert_items("batch", &items).unwrap();
         // Every second lease is left to its end by a handle that closes.
         let fence = store.acquire_lock(n.to_string(), 1_000_000, 0).unwrap();
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             store.release_lock(n.to_string(), fence).unwrap_or_else(|e| assert_eq!(e.code, Code::NotFound, "{e}"));
         }
     }
     assert!(!store.items("", None, 0, true).unwrap().is_empty());
     assert!(store.keys("", None, 0).unwrap().len() <= 3);
     assert_eq!(store.get("values", "absent").unwrap_err().code, Code::NotFound);
-    if n % 50 == 0 {
+    if n.is_multiple_of(50) {
         // Enough for a roll, which starts the background thread.
         for value in 0..3 {
             store.upsert("large", (n % 4).to_string(), &[value; 60_000], 0).unwrap();
@@ -134,7 +134,7 @@ fn life(path: &Path, n: u64) {
         store.compact().unwrap();
         assert_clean(&store);
     }
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         store.close();
     }
 }

@@ -233,6 +233,7 @@ pub fn make(dir: &dyn Directory, number: u64, store: &StoreId, len: u64) -> Resu
     let (file, header) = match dir.open(&name, Access::Write) {
         Ok(file) => match read_header(&*file, &name) {
             Ok(header) if header.store == *store && header.segment == number => (file, header),
+            Err(e) if e.code != Code::Corrupt => return Err(e),
             _ => {
                 dir.remove(&name).map_err(|e| failed("remove", &e))?;
                 create(dir, &name, number, store)?

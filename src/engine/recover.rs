@@ -1,6 +1,6 @@
 //! Under `LOCK`, by the first opener: what the log holds is read again, adopted, made durable, and only then published.
 
-use super::log::{self, Segment};
+use super::log::{self, OpenError, Segment};
 use super::manifest;
 use crate::error::{Code, Error, Result};
 use crate::files::names::{self, Name};
@@ -146,7 +146,9 @@ fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
     match Segment::open(dir, number, store, Access::Read) {
         Ok(next) => Ok(next.frames((HEADER_LEN, next.header().crc()), next.len()?, |_, _| Ok(()))?.0 > HEADER_LEN),
         // Not made yet, or not wholly: it will be made before the next append.
-        Err(_) => Ok(false),
+        Err(OpenError::Missing(_)) => Ok(false),
+        Err(OpenError::Other(e)) if e.code == Code::Corrupt => Ok(false),
+        Err(e) => Err(e.into()),
     }
 }
 
