@@ -227,7 +227,9 @@ fn mutual_exclusion_over_threads_and_handles() {
                 }
             })
         });
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
     });
     assert_eq!(total.into_inner(), 180);
 }
