@@ -43,21 +43,45 @@ tools:
 demo: build
 	./examples/demo.sh
 
-# Everything. --no-fail-fast, so that one failure doesn't hide the next.
+# Everything; one failure doesn't hide the next.
 test: tools check-fmt lint check-header build
-	$(CARGO) test --no-fail-fast; status=$$?; (cd lab && $(CARGO) test --no-fail-fast) && exit $$status
+	$(MAKE) --no-print-directory --keep-going test-library test-lab test-fuzz test-sanitize test-real
+
+test-library:
+	$(CARGO) test --no-fail-fast
+
+# What shows that nothing is lost, and that it would notice (docs/testing.md).
+test-lab:
+	cd lab && $(CARGO) test --no-fail-fast
+
+test-fuzz:
+	cd fuzz && $(CARGO) test --test corpus
+	fuzz/run 3
+
+test-sanitize:
+	lab/sanitize --short
+
+test-real:
+	lab/real
+
+# The same as long as one likes: make torture SECONDS=3600
+SECONDS ?= 600
+torture: tools build
+	lab/torture $(SECONDS)
+
+sanitize: tools
+	lab/sanitize
+
+RUSTS = . lab fuzz
 
 check-fmt:
-	$(CARGO) fmt --check
-	cd lab && $(CARGO) fmt --all --check
+	for folder in $(RUSTS); do (cd $$folder && $(CARGO) fmt --all --check) || exit; done
 
 fmt:
-	$(CARGO) fmt
-	cd lab && $(CARGO) fmt --all
+	for folder in $(RUSTS); do (cd $$folder && $(CARGO) fmt --all) || exit; done
 
 lint:
-	$(CARGO) clippy --all-targets -- -D warnings
-	cd lab && $(CARGO) clippy --all-targets -- -D warnings
+	for folder in $(RUSTS); do (cd $$folder && $(CARGO) clippy --all-targets -- -D warnings) || exit; done
 
 bench: build
 	$(CARGO) bench
@@ -86,4 +110,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all build compiler header check-header tools demo test check-fmt fmt lint bench install uninstall clean
+.PHONY: all build compiler header check-header tools demo test test-library test-lab test-fuzz test-sanitize test-real torture
+.PHONY: sanitize check-fmt fmt lint bench install uninstall clean
