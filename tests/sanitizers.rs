@@ -1,7 +1,7 @@
 //! That a sanitizer is in the build, and would be heard: it finds a bug planted for it, in a process of its own. Compiled only
 //! by lab/sanitize, which says which sanitizer it is.
 #![allow(unexpected_cfgs, reason = "set by lab/sanitize alone")]
-#![cfg(sanitizer)]
+#![cfg(any(sanitizer = "address", sanitizer = "thread"))]
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn is_found(name: &str, words: &str, bug: fn()) {
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
     let output = command.args(["--exact", name, "--test-threads=1"]).env(PLANTED, "yes").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr) + &*String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
     assert!(!output.status.success() && said.contains(words), "{name} went unnoticed: {}\n{said}", output.status);
 }
 
@@ -69,7 +69,7 @@ mod thread {
     fn a_data_race_is_found() {
         is_found("thread::a_data_race_is_found", "data race", || {
             let threads = [thread::spawn(add), thread::spawn(add)];
-            threads.map(|thread| thread.join().unwrap());
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
     }
 }

@@ -103,11 +103,20 @@ fn from_panic(payload: Box<dyn Any + Send>) -> Error {
         .unwrap_or_else(|| "a panic without a message".to_owned());
     // Unknown in a thread that is ending.
     let place = PLACE.try_with(RefCell::take).unwrap_or_default();
-    // A payload of an unknown type may panic again when dropped.
-    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(again);
-    }
+    free(payload);
     Error::new(Code::Internal, format!("a bug in dirkv{place}: {text}"))
+}
+
+/// Drops what a panic carried. If it is of an unknown type that may panic again; so may what that panic carries, which isn't
+/// followed any further.
+fn free(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..2 {
+        match panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(again) => payload = again,
+        }
+    }
+    std::mem::forget(payload);
 }
 
 /// In a build with the feature `planted-panic`, which only tests make: panics if the environment asks for it.

@@ -4,7 +4,7 @@
 //! | file | job |
 //! |---|---|
 //! | `turns` | shuttle as the scheduler of `dirkv::latch`: steps, waiting, time, and when nobody can go on |
-//! | `seams` | directory, files, shared page and clock, each call a step |
+//! | `seams` | the machine as the threads see it: syncs that take long, wake-ups that can be missed |
 //! | `explore` | runs a story under many schedules, or under the one that failed |
 //! | `stories` | what happens: threads that write, read, wait and close, and what fails meanwhile |
 //! | `diary` | what threads were told, and whether it holds after a power cut |
