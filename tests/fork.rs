@@ -183,9 +183,9 @@ fn crowds(part: &Part) {
     std::thread::scope(|scope| {
         scope.spawn(|| contend(&store, |_| over.load(Ordering::SeqCst)));
         let forks = || {
-            for _ in 0..40 {
+            for _ in 0..20 {
                 assert_ends_well(fork(|| {
-                    contend(&open(&part.path.join("of the child")), |rounds| rounds >= 100);
+                    contend(&open(&part.path.join("of the child")), |rounds| rounds >= 50);
                     0
                 }));
             }
