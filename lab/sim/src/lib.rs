@@ -3,14 +3,20 @@
 //! | file | job |
 //! |---|---|
 //! | `machine` | what is durable, what a power cut may leave, which calls fail |
+//! | `contents`, `medium`, `cut` | a file's bytes by sectors; what the medium holds of it; each state of the disk after a cut |
 //! | `process` | the seams of dirkv, as one process of the machine has them |
 //! | `world` | what a store should hold, and random operations on it |
 //! | `scheduler` | which thread of which process goes on, by one seed |
 //! | `story`, `plan` | what threads do, what goes wrong |
 //! | `simulate`, `linear` | one run, and whether what everybody was told can be |
+//! | `clock` | time |
 
+pub mod clock;
+pub mod contents;
+pub mod cut;
 pub mod linear;
 pub mod machine;
+pub mod medium;
 pub mod plan;
 pub mod process;
 pub mod scheduler;
