@@ -9,17 +9,25 @@
 //! | `scheduler` | which thread of which process goes on, by one seed |
 //! | `story`, `plan` | what threads do, what goes wrong |
 //! | `simulate`, `linear` | one run, and whether what everybody was told can be |
-//! | `clock` | time |
+//! | `clock`, `alone` | time; time for a single thread |
+//! | `script`, `twist`, `run` | courses of operations; what goes wrong in them; one run, judged and recorded |
+//! | `crashes`, `tour` | every state that a power cut may leave of a run, booted and judged; which runs |
 
+pub mod alone;
 pub mod clock;
 pub mod contents;
+pub mod crashes;
 pub mod cut;
 pub mod linear;
 pub mod machine;
 pub mod medium;
 pub mod plan;
 pub mod process;
+pub mod run;
 pub mod scheduler;
+pub mod script;
 pub mod simulate;
 pub mod story;
+pub mod tour;
+pub mod twist;
 pub mod world;
