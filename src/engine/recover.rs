@@ -132,7 +132,7 @@ pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>
     }
     if write {
         let from = if segment_of(durable_before) == live { offset_of(durable_before) } else { HEADER_LEN };
-        adopt(&segment, from, end, crc)?;
+        adopt(&segment, (from, end, crc), len)?;
         // Rule 16: the manifest may be there without being durable.
         manifest::store(dir, &manifest)?;
         remove_strays(dir, &manifest, true)?;
@@ -152,7 +152,9 @@ fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
     }
 }
 
-fn adopt(segment: &Segment, from: u64, end: u64, crc: u32) -> Result<()> {
+/// What lies beyond the end goes: a whole frame there follows one that was lost, and would follow it again, if somebody wrote the same
+/// bytes once more.
+fn adopt(segment: &Segment, (from, end, crc): (u64, u64, u32), len: u64) -> Result<()> {
     if sabotage::is(Sabotage::AdoptedUnsynced) {
         return Ok(());
     }
@@ -162,6 +164,10 @@ fn adopt(segment: &Segment, from: u64, end: u64, crc: u32) -> Result<()> {
             || Error::new(Code::Io, format!("what was just read of {} at {from} can't be read again", segment.name()));
         let bytes = segment.verified(from, end, crc)?.ok_or_else(lost)?;
         segment.file().write_at(&bytes, from).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))?;
+    }
+    if let Some(last) = segment.bytes(end, len)?.iter().rposition(|byte| *byte != 0) {
+        let zeros = vec![0; last + 1];
+        segment.file().write_at(&zeros, end).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))?;
     }
     segment.file().sync_data().map_err(|e| Error::io(format_args!("sync {}", segment.name()), &e))
 }

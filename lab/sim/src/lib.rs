@@ -3,17 +3,31 @@
 //! | file | job |
 //! |---|---|
 //! | `machine` | what is durable, what a power cut may leave, which calls fail |
+//! | `contents`, `medium`, `cut` | a file's bytes by sectors; what the medium holds of it; each state of the disk after a cut |
 //! | `process` | the seams of dirkv, as one process of the machine has them |
 //! | `world` | what a store should hold, and random operations on it |
 //! | `scheduler` | which thread of which process goes on, by one seed |
 //! | `story`, `plan` | what threads do, what goes wrong |
 //! | `simulate`, `linear` | one run, and whether what everybody was told can be |
+//! | `clock`, `alone` | time; time for a single thread |
+//! | `script`, `twist`, `run` | courses of operations; what goes wrong in them; one run, judged and recorded |
+//! | `crashes`, `tour` | every state that a power cut may leave of a run, booted and judged; which runs |
 
+pub mod alone;
+pub mod clock;
+pub mod contents;
+pub mod crashes;
+pub mod cut;
 pub mod linear;
 pub mod machine;
+pub mod medium;
 pub mod plan;
 pub mod process;
+pub mod run;
 pub mod scheduler;
+pub mod script;
 pub mod simulate;
 pub mod story;
+pub mod tour;
+pub mod twist;
 pub mod world;

@@ -1,6 +1,27 @@
-//! A machine in memory: one directory on one disk behind a page cache, flock, the shared page with its futex. It knows what
-//! is durable, and what a power cut may leave: synced sectors and names, and any part of the rest.
+//! A machine in memory: one directory on one disk behind a page cache, flock, the shared page with its futex.
+//!
+//! The disk, as far as the engine may rely on it; whatever isn't promised here is taken away by some cut:
+//!
+//! - A sector of 512 bytes is written whole or not at all. Sectors reach the medium in any order, whenever the kernel likes, and
+//!   only a successful fdatasync says that all have. Until then a cut leaves of each sector what was synced last, or
+//!   anything that it has held since (the newest six), whatever becomes of the others.
+//! - A file's size is a thing of its own: it may be there before the bytes are, which then are zeros, or be late. What lies
+//!   behind it doesn't show. fdatasync covers it.
+//! - fdatasync covers no name. Names that were made, renamed and removed are durable once the directory was synced;
+//!   until then a cut leaves any of these changes and not the others, in their order. A rename is one change: its
+//!   target is the old file or the new one. It may be durable before the bytes of the file are. An unlinked
+//!   file comes back as it was.
+//! - After a fdatasync that failed some of the dirty sectors count as clean: the kernel will never write them again, the medium
+//!   has them or has not, a read shows them or what the medium holds. Each descriptor open at that moment is told once.
+//! - A write that failed left a part of its bytes in the cache, or none, or all.
+//! - The shared page is a file like others: a cut leaves it as it was at some moment since its last sync.
+//!
+//! Assumed, as docs/durability.md says: what is synced stays; blocks never written read as zeros; inode numbers survive.
 
+use crate::contents::Contents;
+pub use crate::contents::SECTOR;
+pub use crate::cut::{Change, Disk, Moment, apply};
+use crate::medium::Medium;
 use dirkv::files::storage::Lock;
 use fastrand::Rng;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -9,8 +30,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-/// The medium writes so many bytes whole or not at all.
-pub const SECTOR: usize = 512;
 pub const EIO: i32 = 5;
 pub const ENOSPC: i32 = 28;
 
@@ -95,21 +114,11 @@ pub struct Lies {
     pub dir_sync: bool,
 }
 
-/// A change of the directory that isn't durable yet.
-#[derive(Clone, Debug)]
-pub enum Change {
-    Create(String, u64),
-    Rename(String, String, u64),
-    Remove(String),
-}
-
 pub struct Inode {
     /// What a read shows.
-    pub cache: Vec<u8>,
-    /// What the medium holds.
-    pub disk: Vec<u8>,
-    /// Sectors of the cache that the kernel will write back.
-    pub dirty: BTreeSet<usize>,
+    pub cache: Contents,
+    /// What the medium holds, and what the kernel has yet to write to it.
+    pub medium: Medium,
     /// The shared page, in place of the cache.
     pub words: Option<Arc<Vec<AtomicU64>>>,
     /// How many write-backs failed; each descriptor is told once of those after its opening.
@@ -119,66 +128,54 @@ pub struct Inode {
 }
 
 impl Inode {
-    pub fn new(disk: Vec<u8>) -> Inode {
-        Inode { cache: disk.clone(), disk, dirty: BTreeSet::new(), words: None, errors: 0, locks: Vec::new() }
-    }
-
-    pub fn bytes(&self) -> Vec<u8> {
-        match &self.words {
-            Some(words) => words.iter().flat_map(|w| w.load(SeqCst).to_ne_bytes()).collect(),
-            None => self.cache.clone(),
-        }
+    pub fn new(synced: Contents) -> Inode {
+        let medium = Medium::new(synced.clone());
+        Inode { cache: synced, medium, words: None, errors: 0, locks: Vec::new() }
     }
 
     pub fn write(&mut self, bytes: &[u8], at: usize) {
-        let mut all = self.bytes();
-        if all.len() < at + bytes.len() {
-            all.resize(at + bytes.len(), 0);
+        for number in self.cache.write(bytes, at) {
+            self.medium.wrote(number, self.cache.sector(number));
         }
-        all[at..at + bytes.len()].copy_from_slice(bytes);
-        if let Some(words) = &self.words {
-            for (word, bytes) in words.iter().zip(all.chunks_exact(8)) {
-                word.store(u64::from_ne_bytes(*bytes.first_chunk().unwrap()), SeqCst);
+        self.medium.grew(self.cache.len());
+    }
+
+    pub fn allocate(&mut self, len: usize) {
+        self.cache.resize(len.max(self.cache.len()));
+        self.medium.grew(self.cache.len());
+    }
+
+    /// Takes the words of the shared page into the cache.
+    pub fn take_words(&mut self) {
+        let Some(words) = self.words.clone() else { return };
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.load(SeqCst).to_ne_bytes()).collect();
+        for (number, bytes) in bytes.chunks(SECTOR).enumerate() {
+            let mut old = [0; SECTOR];
+            self.cache.read(&mut old, number * SECTOR);
+            if old != bytes {
+                self.write(bytes, number * SECTOR);
             }
-        }
-        self.cache = all;
-        if !bytes.is_empty() {
-            self.dirty.extend(at / SECTOR..(at + bytes.len()).div_ceil(SECTOR));
         }
     }
 
-    pub fn write_back(&mut self) {
-        self.cache = self.bytes();
-        self.disk = self.cache.clone();
-        // What was marked clean by a failed write-back and never written is no part of the disk: `forget` put it back.
-        self.dirty.clear();
+    fn sync(&mut self) {
+        self.take_words();
+        self.medium.sync();
     }
+}
 
-    /// Write-back fails: some dirty sectors are marked clean; what they held shows until the cache forgets it.
-    fn write_back_fails(&mut self, rng: &mut Rng, lost: &mut BTreeMap<usize, Vec<u8>>) {
-        self.errors += 1;
-        for sector in std::mem::take(&mut self.dirty) {
-            if self.words.is_some() || rng.bool() {
-                self.dirty.insert(sector);
-                continue;
-            }
-            let (from, to) = (sector * SECTOR, ((sector + 1) * SECTOR).min(self.cache.len()));
-            let mut old = self.disk.get(from..).unwrap_or(&[]).to_vec();
-            old.resize(to - from, 0);
-            if rng.bool() {
-                self.cache[from..to].copy_from_slice(&old);
-            } else {
-                lost.insert(sector, old);
-            }
-        }
-    }
+/// What is recorded: each moment at which a cut may leave something new.
+#[derive(Default)]
+struct Record {
+    tag: usize,
+    /// Not before the first plan has happened.
+    later: bool,
+    moments: Vec<Moment>,
 }
 
 pub struct Inner {
     pub rng: Rng,
     pub inodes: BTreeMap<u64, Inode>,
-    /// Sectors that were marked clean though they never reached the disk: inode, sector, what the disk holds.
-    pub lost: BTreeMap<u64, BTreeMap<usize, Vec<u8>>>,
     pub names: BTreeMap<String, u64>,
     pub durable: BTreeMap<String, u64>,
     pub pending: Vec<Change>,
@@ -192,13 +189,9 @@ pub struct Inner {
     pub dead: BTreeSet<u64>,
     /// What the power cut left.
     pub left: Option<Disk>,
-}
-
-/// What survives without power.
-#[derive(Clone, Debug, Default)]
-pub struct Disk {
-    names: BTreeMap<String, u64>,
-    inodes: BTreeMap<u64, Vec<u8>>,
+    /// So many calls may be made yet, looks at the shared page included; one more, and something hangs.
+    pub patience: u64,
+    record: Option<Record>,
 }
 
 pub struct Machine {
@@ -223,7 +216,6 @@ impl Machine {
         let inner = Inner {
             rng: Rng::with_seed(seed),
             inodes: disk.inodes.into_iter().map(|(n, bytes)| (n, Inode::new(bytes))).collect(),
-            lost: BTreeMap::new(),
             durable: disk.names.clone(),
             names: disk.names,
             pending: Vec::new(),
@@ -233,6 +225,8 @@ impl Machine {
             stopped: BTreeMap::new(),
             dead: BTreeSet::new(),
             left: None,
+            patience: u64::MAX,
+            record: None,
         };
         Arc::new(Machine {
             inner: Mutex::new(inner),
@@ -283,7 +277,29 @@ impl Machine {
     pub fn clone_disk(&self, seed: u64) -> Disk {
         let mut inner = self.lock();
         inner.rng = Rng::with_seed(seed);
-        inner.remains_of_all()
+        inner.remains()
+    }
+    /// From now on (`later`: once the first plan has happened) each moment is recorded.
+    pub fn record(&self, later: bool) {
+        self.lock().record = Some(Record { later, ..Record::default() });
+    }
+    /// This is a moment to be recorded, and so are those that follow, with this tag.
+    pub fn note(&self, tag: usize) {
+        let mut inner = self.lock();
+        if let Some(record) = &mut inner.record {
+            record.tag = tag;
+        }
+        inner.changed();
+    }
+    /// The moments that follow have this tag.
+    pub fn tag(&self, tag: usize) {
+        if let Some(record) = &mut self.lock().record {
+            record.tag = tag;
+        }
+    }
+    /// Ends the record.
+    pub fn recorded(&self) -> Vec<Moment> {
+        self.lock().record.take().map_or_else(Vec::new, |record| record.moments)
     }
     pub fn is_off(&self) -> bool {
         self.lock().left.is_some()
@@ -339,89 +355,54 @@ impl Inner {
     }
 
     pub fn fail_write_back(&mut self, inode: u64) {
-        let Inner { rng, inodes, lost, .. } = self;
+        let Inner { rng, inodes, .. } = self;
         if let Some(file) = inodes.get_mut(&inode) {
-            file.write_back_fails(rng, lost.entry(inode).or_default());
+            file.errors += 1;
+            file.medium.write_back_fails(rng, &mut file.cache);
         }
-    }
-
-    /// Sectors written to anew are the kernel's business again.
-    pub fn wrote(&mut self, inode: u64, from: usize, to: usize) {
-        if let Some(lost) = self.lost.get_mut(&inode).filter(|_| from < to) {
-            lost.retain(|sector, _| (sector + 1) * SECTOR <= from || sector * SECTOR >= to);
-        }
+        self.changed();
     }
 
     pub fn sync(&mut self, inode: u64) {
-        let Inner { inodes, lost, .. } = self;
-        let Some(file) = inodes.get_mut(&inode) else { return };
-        file.write_back();
-        for (sector, old) in lost.get(&inode).into_iter().flatten() {
-            file.disk[sector * SECTOR..sector * SECTOR + old.len()].copy_from_slice(old);
+        if let Some(file) = self.inodes.get_mut(&inode) {
+            file.sync();
         }
+        self.changed();
     }
 
     pub fn sync_directory(&mut self) {
         self.pending.clear();
         self.durable = self.names.clone();
+        self.changed();
+    }
+
+    /// A cut may leave something now that it would not have left before.
+    pub fn changed(&mut self) {
+        let Some(record) = &self.record else { return };
+        if record.later && self.plans.first().is_some_and(|plan| plan.times > 0) {
+            return;
+        }
+        let tag = record.tag;
+        let moment = self.moment(tag);
+        if let Some(record) = &mut self.record {
+            record.moments.push(moment);
+        }
+    }
+
+    fn moment(&mut self, tag: usize) -> Moment {
+        self.inodes.values_mut().for_each(Inode::take_words);
+        let files = self.inodes.iter().map(|(number, inode)| (*number, inode.medium.clone())).collect();
+        Moment { durable: self.durable.clone(), pending: self.pending.clone(), files, tag }
     }
 
     fn cut(&mut self) {
         if self.left.is_none() {
-            self.left = Some(self.remains_of_all());
+            self.left = Some(self.remains());
         }
     }
 
-    fn remains_of_all(&mut self) -> Disk {
-        let mut names = self.durable.clone();
-        // Often the journal is in order; some filesystems write names in any.
-        let (whole, any) = (self.rng.usize(..=self.pending.len()), self.rng.u8(..3) == 0);
-        for (i, change) in self.pending.clone().into_iter().enumerate() {
-            if if any { self.rng.bool() } else { i < whole } {
-                apply(&mut names, change);
-            }
-        }
-        let odds = [0, 10, 50, 90, 100][self.rng.usize(..5)];
-        let mut disk = Disk::default();
-        for &number in names.values() {
-            disk.inodes.insert(number, self.remains(number, odds));
-        }
-        disk.names = names;
-        disk
-    }
-
-    /// A file's bytes after the cut: each sector that wasn't synced is there in `odds` of 100 cases.
-    fn remains(&mut self, number: u64, odds: u8) -> Vec<u8> {
-        let Inner { inodes, lost, rng, .. } = self;
-        let file = &inodes[&number];
-        let (cache, mut disk) = (file.bytes(), file.disk.clone());
-        if file.words.is_some() {
-            return if rng.bool() { cache } else { disk };
-        }
-        // The size is data of its own: it may be there before the sectors are, or be late.
-        if cache.len() > disk.len() && rng.bool() {
-            disk.resize(cache.len(), 0);
-        }
-        let lost = lost.get(&number);
-        for &sector in file.dirty.iter().filter(|s| lost.is_none_or(|lost| !lost.contains_key(s))) {
-            let (from, to) = (sector * SECTOR, ((sector + 1) * SECTOR).min(cache.len()));
-            if rng.u8(..100) < odds && to <= disk.len() {
-                disk[from..to].copy_from_slice(&cache[from..to]);
-            }
-        }
-        disk
-    }
-}
-
-pub fn apply(names: &mut BTreeMap<String, u64>, change: Change) {
-    match change {
-        Change::Create(name, inode) => drop(names.insert(name, inode)),
-        Change::Rename(from, to, inode) => {
-            if names.get(&from) == Some(&inode) {
-                names.remove(&from);
-            }
-            names.insert(to, inode);
-        }
-        Change::Remove(name) => drop(names.remove(&name)),
+    fn remains(&mut self) -> Disk {
+        let moment = self.moment(0);
+        moment.any(&mut self.rng)
     }
 }

@@ -1,9 +1,10 @@
 //! A process of the simulated machine: its directory, its descriptors, its map of the shared page. It can be killed at any
 //! call; then its next step unwinds its thread, and nothing that it does on the way out reaches anybody.
 
-use crate::machine::{Call, Change, Inner, Machine, apply};
-use dirkv::files::clock::SystemClock;
-use dirkv::files::storage::{Access, Clock, Directory, File, Identity, Lock, SharedPage};
+pub use crate::clock::SimClock;
+use crate::contents::Contents;
+use crate::machine::{Call, Change, Inner, Inode, Machine, apply};
+use dirkv::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
 use dirkv::latch;
 use parking_lot::MutexGuard;
 use std::io::{self, ErrorKind};
@@ -60,6 +61,11 @@ impl Process {
             scheduler.step();
         }
         let mut inner = self.machine.lock();
+        inner.patience = inner.patience.saturating_sub(1);
+        if inner.patience == 0 && !std::thread::panicking() {
+            drop(inner);
+            panic!("it hangs: call after call, and no answer");
+        }
         if inner.left.is_none()
             && !inner.dead.contains(&self.number)
             && let Err(e) = inner.due(call, name, self.number)
@@ -83,11 +89,11 @@ impl Process {
             self.machine.woken.notify_all();
             drop(inner);
             if !self.gone.load(SeqCst) && !std::thread::panicking() {
-                match scheduler {
-                    // Never to go on.
-                    Some(scheduler) => scheduler.blocked(None),
-                    None => std::panic::resume_unwind(Box::new(Killed)),
+                // Never to go on, where others do.
+                if let Some(scheduler) = scheduler {
+                    scheduler.blocked(None);
                 }
+                std::panic::resume_unwind(Box::new(Killed));
             }
             return Err(io::Error::other("the process is dead"));
         }
@@ -106,8 +112,9 @@ impl Inner {
     }
 
     fn change(&mut self, change: Change) {
-        apply(&mut self.names, change.clone());
+        apply(&mut self.names, &change);
         self.pending.push(change);
+        self.changed();
     }
 
     fn identity(&self, number: u64) -> Identity {
@@ -128,7 +135,7 @@ impl Directory for SimDirectory {
             (Ok(number), _) => number,
             (Err(_), Access::CreateNew) => {
                 let number = inner.take_number();
-                inner.inodes.insert(number, crate::machine::Inode::new(Vec::new()));
+                inner.inodes.insert(number, Inode::new(Contents::default()));
                 inner.change(Change::Create(name.to_owned(), number));
                 number
             }
@@ -178,7 +185,8 @@ impl Directory for SimDirectory {
         let mut inner = self.0.call(Call::Map, &file.name)?;
         let inode = inner.inodes.get_mut(&file.number).expect("an open file");
         let words = inode.words.get_or_insert_with(|| {
-            let words = inode.cache.chunks_exact(8).map(|b| u64::from_ne_bytes(*b.first_chunk().unwrap()));
+            let bytes = inode.cache.bytes();
+            let words = bytes.chunks_exact(8).map(|b| u64::from_ne_bytes(*b.first_chunk().unwrap()));
             Arc::new(words.map(AtomicU64::new).collect())
         });
         Ok(Arc::new(SimPage { process: self.0.clone(), words: words.clone() }))
@@ -216,14 +224,10 @@ impl Drop for SimFile {
 
 impl File for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let inner = self.process.call(Call::Read, &self.name)?;
-        let inode = &inner.inodes[&self.number];
-        let words = inode.words.is_some().then(|| inode.bytes());
-        let bytes = words.as_ref().unwrap_or(&inode.cache);
-        let from = usize::try_from(offset).unwrap().min(bytes.len());
-        let len = buf.len().min(bytes.len() - from);
-        buf[..len].copy_from_slice(&bytes[from..from + len]);
-        Ok(len)
+        let mut inner = self.process.call(Call::Read, &self.name)?;
+        let inode = inner.inodes.get_mut(&self.number).expect("an open file");
+        inode.take_words();
+        Ok(inode.cache.read(buf, usize::try_from(offset).unwrap()))
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
@@ -252,8 +256,8 @@ impl File for SimFile {
         // A refused write may leave nothing, a part, or all of it in the cache.
         let some = [0, inner.rng.usize(..=buf.len()), buf.len()][inner.rng.usize(..3)];
         let len = if failed.is_some() { some } else { buf.len() };
-        inner.wrote(self.number, at, at + len);
         inner.inodes.get_mut(&self.number).expect("an open file").write(&buf[..len], at);
+        inner.changed();
         failed.map_or(Ok(()), Err)
     }
 
@@ -291,8 +295,8 @@ impl File for SimFile {
     fn allocate(&self, len: u64) -> io::Result<()> {
         let mut inner = self.process.call(Call::Allocate, &self.name)?;
         let inode = inner.inodes.get_mut(&self.number).expect("an open file");
-        let len = usize::try_from(len).unwrap().max(inode.cache.len());
-        inode.cache.resize(len, 0);
+        inode.allocate(usize::try_from(len).unwrap());
+        inner.changed();
         Ok(())
     }
 
@@ -369,36 +373,5 @@ impl SharedPage for SimPage {
         self.live((), |_| {
             self.process.machine.woken.notify_all();
         });
-    }
-}
-
-/// The scheduler's time; where there is none the system's, but nobody sleeps long.
-#[derive(Debug)]
-pub struct SimClock;
-
-impl Clock for SimClock {
-    fn wall(&self) -> i64 {
-        let simulated = latch::scheduler().map(|s| i64::try_from(s.now()).unwrap_or(i64::MAX));
-        simulated.unwrap_or_else(|| SystemClock.wall())
-    }
-    fn boottime(&self) -> u64 {
-        latch::scheduler().map_or_else(|| SystemClock.boottime(), |s| s.now())
-    }
-    fn yield_now(&self) {
-        match latch::scheduler() {
-            Some(scheduler) => scheduler.step(),
-            None => std::thread::yield_now(),
-        }
-    }
-    fn sleep(&self, time: Duration) {
-        match latch::scheduler() {
-            Some(scheduler) => {
-                let until = scheduler.now() + u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2);
-                while scheduler.now() < until {
-                    scheduler.blocked(Some(until));
-                }
-            }
-            None => std::thread::sleep(time.min(Duration::from_millis(1))),
-        }
     }
 }

@@ -8,6 +8,7 @@ use dirkv::files::storage::Directory;
 use dirkv::{Backend, Code, Result};
 use fastrand::Rng;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -179,17 +180,21 @@ pub fn dump(store: &Backend) -> Result<Map> {
 }
 
 /// Everything that the store may hold, as far as anybody was told.
+#[derive(Clone)]
 pub struct World {
+    /// In an order: those in which less has happened come first.
     pub may_be: Vec<Map>,
     pub last: u64,
     pub name: String,
+    /// With `sync=os`, when a sync may fail: what wasn't durable may be beyond reading.
+    pub lossy: bool,
     /// With `sync=os`: what it held since the last sync, any of which a power cut may bring back.
     past: Option<Vec<Map>>,
 }
 
 impl World {
     pub fn new(name: String) -> World {
-        World { may_be: vec![Map::new()], last: 0, name, past: None }
+        World { may_be: vec![Map::new()], last: 0, name, lossy: false, past: None }
     }
 
     /// Of a store that need not survive the power.
@@ -215,7 +220,10 @@ impl World {
         let name = &self.name;
         match op {
             Op::Read => match handle.call(dump) {
-                Some(Ok(map)) => assert!(self.may_be.contains(&map), "{name}: a listing shows what isn't there"),
+                Some(Ok(map)) => {
+                    assert!(self.may_be.contains(&map), "{name}: a listing shows what isn't there");
+                    self.told(|world| *world == map);
+                }
                 Some(Err(e)) => self.calm(e.code, op),
                 None => return false,
             },
@@ -224,12 +232,38 @@ impl World {
                 Some(found) => {
                     let (found, at) = (found.ok(), path(bucket, key));
                     assert!(self.may_be.iter().any(|m| m.get(&at) == found.as_ref()), "{name}: get of {at} is wrong");
+                    self.told(|world| world.get(&at) == found.as_ref());
                 }
                 None => return false,
             },
             _ => return self.change(handle, op),
         }
         true
+    }
+
+    /// Somebody was told that this is so: no world stays in which less has happened than in the first where it is. (Those in
+    /// which more has stay: what a killed writer left behind `appended` may still be adopted by a recovery.)
+    fn told(&mut self, is_so: impl Fn(&Map) -> bool) {
+        let first = self.may_be.iter().position(is_so).unwrap_or(0);
+        self.may_be.drain(..first);
+    }
+
+    /// What may be while the operation is under way.
+    pub fn during(&self, op: &Op) -> World {
+        let mut during = self.clone();
+        if let Some(past) = &mut during.past {
+            past.extend(self.may_be.iter().filter(|map| !past.contains(map)).cloned().collect::<Vec<_>>());
+        }
+        during.may_be.extend(self.may_be.iter().filter_map(|map| op.applied(map)));
+        during.may_be.dedup();
+        during
+    }
+
+    /// Of two that were told the same, the same.
+    pub fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.may_be, &self.past, self.last).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn change(&mut self, handle: &Handle, op: &Op) -> bool {
@@ -255,9 +289,9 @@ impl World {
             }
             Some(Err(e)) => match e.code {
                 Code::AlreadyExists | Code::NotFound | Code::CompareFailed => {
-                    // All worlds stay: what a killed writer left behind `appended` may still be adopted by a recovery.
                     let is_so = self.may_be.iter().any(|map| op.applied(map).is_none());
                     assert!(is_so, "{name}: {op:?} was refused, though its condition holds");
+                    self.told(|world| op.applied(world).is_none());
                 }
                 Code::Uncertain => self.may_be.extend(after),
                 code => self.calm(code, op),
@@ -270,12 +304,17 @@ impl World {
 
     /// An error that says that nothing happened, and no lie.
     fn calm(&self, code: Code, op: &Op) {
-        let calm = [Code::Io, Code::NoSpace, Code::Timeout, Code::Uncertain].contains(&code);
-        assert!(calm, "{}: {op:?} got {code:?}", self.name);
+        let calm = [Code::Io, Code::NoSpace, Code::ReadOnly, Code::Timeout, Code::Uncertain].contains(&code);
+        assert!(calm || self.lossy && code == Code::Corrupt, "{}: {op:?} got {code:?}", self.name);
     }
 
     /// The store is opened anew with nothing in its way: what is there must be one of what may be, whole and well.
     pub fn settle(&mut self, handle: &Handle) {
+        self.may_be = vec![self.judge(handle)];
+    }
+
+    /// The same, and what there is.
+    pub fn judge(&self, handle: &Handle) -> Map {
         let name = &self.name;
         let found = dump(handle.store()).unwrap_or_else(|e| panic!("{name}: can't list: {e}"));
         if !self.may_be.contains(&found) {
@@ -283,7 +322,18 @@ impl World {
         }
         let findings = handle.store().check().unwrap_or_else(|e| panic!("{name}: can't check: {e}"));
         assert!(findings.is_empty(), "{name}: check says {findings:?}");
-        self.may_be = vec![found];
+        found
+    }
+
+    /// The world of a store that holds this, known to all.
+    pub fn of(&self, found: Map) -> World {
+        World {
+            may_be: vec![found],
+            last: self.last,
+            name: self.name.clone(),
+            lossy: false,
+            past: self.past.as_ref().map(|_| Vec::new()),
+        }
     }
 
     fn differs(&self, found: &Map) -> String {

@@ -1,122 +1,101 @@
-//! Each storage call of a fixed course of operations fails once: what was acknowledged is there, what was refused is not, and
-//! the store works again.
+//! Each storage call of each course of operations fails once, with each error that it may give, twice in a row, and two of them
+//! in one run: what was acknowledged is there, what was refused is not, nothing hangs, and the store works again.
+//!
+//! `DIRKV_CALLS_SECONDS=600` tries pairs of failing calls for so long; `DIRKV_CALLS=two/fail-5-12-1` does one run again.
 
-use super::real::{Faulty, Script};
+use super::real::{Faulty, Script as Faults};
 use dirkv::files::clock::SystemClock;
 use dirkv::files::prepare::open_directory;
 use dirkv::files::storage::Directory;
 use dirkv::{Backend, Code};
-use dirkv_sim::machine::{Action, Call, EIO, ENOSPC, Machine, Plan};
-use dirkv_sim::world::{Handle, Op, World, boot, params};
+use dirkv_sim::machine::{EIO, ENOSPC};
+use dirkv_sim::run::Run;
+use dirkv_sim::script::{Script, named, scripts};
+use dirkv_sim::twist::{ERRNOS, Twist};
+use dirkv_sim::world::params;
 use fastrand::Rng;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-const EMFILE: i32 = 24;
+/// So many calls of each course are enough to say that it was one.
+const LEAST: u64 = 5;
 
-/// Opens until it succeeds: an error must be clear, and gone with its cause.
-fn open(machine: &Arc<Machine>, world: &World) -> Handle {
-    for _ in 0..10 {
-        match Handle::open(machine, &[]).expect("nobody is killed") {
-            Ok(handle) => return handle,
-            Err(e) => {
-                assert!(matches!(e.code, Code::Io | Code::NoSpace), "{}: open got {e}", world.name);
-                assert!(!e.message.is_empty());
-            }
+/// Says what to type if it doesn't survive.
+struct Told<'a>(&'a str, Twist);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "wrong; to see it again: DIRKV_CALLS={}/{} cargo test -p dirkv-sim --test faults calls",
+                self.0, self.1
+            );
         }
     }
-    panic!("{}: the store doesn't open any more", world.name);
 }
 
-fn put(key: &str, len: usize) -> Op {
-    Op::Upsert("a".to_owned(), key.to_owned(), vec![len as u8; len])
+fn survives(script: &Script, twist: Twist) -> bool {
+    let _told = Told(&script.name, twist);
+    Run::survives(script, twist)
 }
 
-/// Everything that a store does: creation, appends, batches, refusals, rolls, compaction, deletes, two processes, a reopening.
-fn course(machine: &Arc<Machine>, world: &mut World) {
-    let first = open(machine, world);
-    let mut ops = vec![put("k", 10), put("l", 5_000), Op::Create("a".into(), "k".into(), vec![1])];
-    let batch = ["k", "l", "m"].map(|k| (k.to_owned(), vec![7; 9_000])).to_vec();
-    ops.extend([Op::Batch("a/b".into(), batch), put("m", 30_000), put("n", 40_000), Op::Read]);
-    ops.iter().for_each(|op| assert!(world.run(&first, op)));
-    let second = open(machine, world);
-    let swap = Op::Swap("a".into(), "k".into(), vec![10; 10], vec![2; 20]);
-    let ops = [swap, Op::Delete("a".into(), "n".into()), put("k", 50_000), Op::Compact, Op::Read];
-    ops.iter().for_each(|op| assert!(world.run(&second, op)));
-    let ops = [put("n", 100), Op::DeleteBucket("a".into(), "b".into()), Op::Get("a".into(), "n".into())];
-    ops.iter().for_each(|op| assert!(world.run(&first, op)));
-    drop(first);
-    let ops = [put("l", 60_000), put("l", 60_001), Op::Compact, put("m", 3)];
-    ops.iter().for_each(|op| assert!(world.run(&second, op)));
-    drop(second);
-    let third = open(machine, world);
-    [put("n", 5), Op::Read].iter().for_each(|op| assert!(world.run(&third, op)));
-}
-
-/// Opened by somebody new, and once more after a power cut, the store holds what it should, and works.
-fn afterwards(machine: &Arc<Machine>, world: &mut World) {
-    machine.no_plan();
-    let handle = open(machine, world);
-    world.settle(&handle);
-    let mut rng = Rng::with_seed(7);
-    (0..20).for_each(|n| assert!(world.run(&handle, &Op::random(&mut rng, n))));
-    world.settle(&handle);
-    let disk = machine.cut();
-    drop(handle);
-    let again = boot(disk, 3);
-    world.settle(&open(&again, world));
-}
-
-fn one_fails(n: u64, errno: i32, times: u64) -> bool {
-    let machine = Machine::new(n);
-    let mut world = World::new(format!("errno {errno} at call {n}, {times} times"));
-    let may_fail = move |call| match errno {
-        EMFILE => matches!(call, Call::Open | Call::Map),
-        ENOSPC => {
-            matches!(call, Call::Open | Call::Rename | Call::Write | Call::Allocate | Call::SyncData | Call::SyncDir)
-        }
-        _ => !matches!(call, Call::Page | Call::Unlock),
-    };
-    machine.plan(Plan {
-        matches: Box::new(move |call, _| may_fail(call)),
-        skip: n,
-        times,
-        action: Action::Fail(errno),
-    });
-    course(&machine, &mut world);
-    let over = machine.plan_is_over();
-    afterwards(&machine, &mut world);
-    over
-}
-
-fn every_call_fails(errno: i32) {
-    let mut n = 0;
-    while one_fails(n, errno, 1) {
-        n += 1;
+/// Every call in turn, until there is none any more.
+fn every_call_fails(errno: i32, times: u64) {
+    let mut runs = 0;
+    for script in scripts() {
+        let calls = (0..).find(|&nth| !survives(&script, Twist::Fail { errno, nth, times })).unwrap_or(0);
+        assert!(calls >= LEAST, "{} has only {calls} calls that may fail with errno {errno}", script.name);
+        runs += calls;
     }
-    assert!(n > 50, "the course has only {n} such calls");
+    eprintln!("errno {errno}, {times} in a row: {runs} runs");
 }
 
 #[test]
 fn each_call_fails_once_with_an_io_error() {
-    every_call_fails(EIO);
+    every_call_fails(EIO, 1);
 }
 
 #[test]
 fn each_call_fails_once_for_want_of_space() {
-    every_call_fails(ENOSPC);
+    every_call_fails(ENOSPC, 1);
 }
 
 #[test]
-fn each_call_fails_once_for_want_of_descriptors() {
-    every_call_fails(EMFILE);
-}
-
-#[test]
-fn calls_fail_several_at_once() {
-    let mut n = 0;
-    while one_fails(n, EIO, 2 + n % 5) {
-        n += 7;
+fn each_call_fails_once_with_every_other_error() {
+    for (errno, _) in ERRNOS.into_iter().filter(|(errno, _)| ![EIO, ENOSPC].contains(errno)) {
+        every_call_fails(errno, 1);
     }
+}
+
+#[test]
+fn each_call_fails_twice_in_a_row() {
+    every_call_fails(EIO, 2);
+    every_call_fails(ENOSPC, 2);
+}
+
+#[test]
+fn two_calls_fail_in_one_run() {
+    if let Some((script, twist)) = std::env::var("DIRKV_CALLS").ok().as_deref().and_then(|text| text.split_once('/')) {
+        survives(&named(script).expect("a course"), twist.parse().expect("a twist"));
+        return;
+    }
+    let asked = std::env::var("DIRKV_CALLS_SECONDS").ok().map(|text| text.parse().expect("seconds"));
+    let (began, mut runs, mut both) = (Instant::now(), 0u64, 0u64);
+    let scripts = scripts();
+    let is_over = |runs| match asked {
+        Some(seconds) => began.elapsed() > Duration::from_secs(seconds),
+        None => runs == 3_000,
+    };
+    while !is_over(runs) {
+        let mut rng = Rng::with_seed(runs);
+        let script = &scripts[rng.usize(..scripts.len())];
+        let (errno, _) = ERRNOS[rng.usize(..ERRNOS.len())];
+        let twist = Twist::Both { errno, nth: rng.u64(..120), then: rng.u64(..40) };
+        both += u64::from(survives(script, twist));
+        runs += 1;
+    }
+    eprintln!("pairs of failing calls: {runs} runs, both failed in {both}");
+    assert!(both > runs / 5, "two calls failed in only {both} of {runs} runs");
 }
 
 /// The same on a real directory, where a failed fdatasync loses nothing, and flock and the map are the kernel's.
@@ -125,7 +104,7 @@ fn each_call_of_a_real_directory_fails_once() {
     let mut n = 0;
     loop {
         let path = tempfile::tempdir().unwrap();
-        let script = Arc::new(Script::fail(n, if n % 2 == 0 { EIO } else { ENOSPC }));
+        let script = Arc::new(Faults::fail(n, if n % 2 == 0 { EIO } else { ENOSPC }));
         let open = || {
             let real: Arc<dyn Directory> = Arc::new(open_directory(path.path(), 0o700, 0o600, false).unwrap());
             let directory: Arc<dyn Directory> = Arc::new(Faulty::new(real, script.clone()));

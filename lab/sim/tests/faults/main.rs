@@ -10,4 +10,5 @@ mod real;
 mod refusals;
 mod seals;
 mod switches;
+mod tails;
 mod threads;

@@ -1,0 +1,98 @@
+//! Which runs are cut: every script as it is, with a kill at each call, with a failure of each; on two threads.
+
+use crate::crashes::{Counts, Crashes, Limits, Seen};
+use crate::machine::EIO;
+use crate::script::{named, random, scripts};
+use crate::twist::Twist;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// What is put into a script: at every so many-th call, one run each.
+#[derive(Clone, Copy, Debug)]
+pub enum Twists {
+    None,
+    Kills(u64),
+    Fails(u64),
+}
+
+impl Twists {
+    fn nth(self, n: u64) -> Option<Twist> {
+        match self {
+            Twists::None => (n == 0).then_some(Twist::None),
+            Twists::Kills(every) => Some(Twist::Kill(n * every)),
+            Twists::Fails(every) => Some(Twist::Fail { errno: EIO, nth: n * every, times: 1 }),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Twists::None => "",
+            Twists::Kills(_) => ", kills",
+            Twists::Fails(_) => ", failures",
+        }
+    }
+}
+
+/// A script with its twists.
+pub struct Job {
+    script: String,
+    twists: Twists,
+    limits: Limits,
+}
+
+/// Every script as it is, then with a failure, then with a kill at every so many-th call.
+pub fn jobs(every: u64, plain: Limits, twisted: Limits) -> Vec<Job> {
+    let scripts = scripts();
+    let of = |(twists, limits)| scripts.iter().map(move |script| Job { script: script.name.clone(), twists, limits });
+    let kinds = [(Twists::None, plain), (Twists::Fails(every), twisted), (Twists::Kills(every), twisted)];
+    kinds.into_iter().flat_map(of).collect()
+}
+
+/// Courses of random operations, by their seeds.
+pub fn random_jobs(seeds: Range<u64>, limits: Limits) -> impl Iterator<Item = Job> {
+    seeds.map(move |seed| Job { script: random(seed).name, twists: Twists::None, limits })
+}
+
+impl Job {
+    fn title(&self) -> String {
+        match self.script.contains("random-") {
+            true => "random courses".to_owned(),
+            false => self.script.clone() + self.twists.name(),
+        }
+    }
+
+    /// One twist after the other, until one doesn't happen or it is over. Whatever is wrong panics, or is only counted.
+    pub fn run(&self, seen: &Seen, tolerant: bool, over: &dyn Fn() -> bool) -> Counts {
+        let script = named(&self.script).expect("a script of that name");
+        let mut counts = Counts::default();
+        for n in 0.. {
+            let Some(twist) = self.twists.nth(n).filter(|_| !over()) else { break };
+            let crashes = Crashes::new(self.limits, seen);
+            let (more, happened) = if tolerant { crashes.tolerant() } else { crashes }.of(&script, twist);
+            counts.add(&more);
+            if !happened {
+                break;
+            }
+        }
+        counts
+    }
+}
+
+/// All jobs, on as many threads as the machine has, at most two. The counts by script.
+pub fn work(jobs: &[Job], seen: &Seen, over: &(dyn Fn() -> bool + Sync)) -> BTreeMap<String, Counts> {
+    let (next, totals) = (AtomicUsize::new(0), Mutex::new(BTreeMap::<String, Counts>::new()));
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(2);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Relaxed)).filter(|_| !over()) {
+                    let counts = job.run(seen, false, over);
+                    totals.lock().entry(job.title()).or_default().add(&counts);
+                }
+            });
+        }
+    });
+    totals.into_inner()
+}
