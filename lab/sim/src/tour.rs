@@ -59,7 +59,10 @@ impl Job {
     fn title(&self) -> String {
         match self.script.contains("random-") {
             true => "random courses".to_owned(),
-            false => self.script.clone() + self.twists.name(),
+            // Whatever its seed.
+            false => {
+                self.script.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit()).to_owned() + self.twists.name()
+            }
         }
     }
 

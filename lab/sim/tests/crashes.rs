@@ -5,7 +5,7 @@
 
 use dirkv_sim::crashes::{Counts, Crashes, Limits, Seen, place};
 use dirkv_sim::cut::Bound;
-use dirkv_sim::tour::{jobs, random_jobs, work};
+use dirkv_sim::tour::{self, random_jobs, work};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,8 @@ fn number(name: &str) -> Option<u64> {
 
 /// Larger bounds round after round, and courses of random operations beside the others.
 fn for_long(seconds: Option<u64>, states: Option<u64>) {
-    const RANDOM: u64 = 2_000;
+    const RANDOM: u64 = 10_000;
+    const BETWEEN: usize = 50;
     let (began, seen) = (Instant::now(), Seen::default());
     let over = || {
         seconds.is_some_and(|n| began.elapsed() > Duration::from_secs(n)) || states.is_some_and(|n| seen.count() >= n)
@@ -43,8 +44,11 @@ fn for_long(seconds: Option<u64>, states: Option<u64>) {
     for round in 0.. {
         let larger = |bound: Bound| Bound { whole: bound.whole << (2 * round), samples: bound.samples << round };
         let more = |limits: Limits| Limits { bound: larger(limits.bound), ..limits };
-        let mut jobs = jobs(1, more(PLAIN), more(TWISTED));
-        jobs.extend(random_jobs(round * RANDOM..(round + 1) * RANDOM, more(TWISTED)));
+        let (mut jobs, mut random) = (Vec::new(), random_jobs(round * RANDOM..(round + 1) * RANDOM, more(TWISTED)));
+        for job in tour::jobs(1, more(PLAIN), more(TWISTED)) {
+            jobs.push(job);
+            jobs.extend(random.by_ref().take(BETWEEN));
+        }
         for (name, counts) in work(&jobs, &seen, &over) {
             all.entry(name).or_default().add(&counts);
         }
@@ -60,7 +64,9 @@ fn for_long(seconds: Option<u64>, states: Option<u64>) {
 fn no_state_of_the_disk_takes_back_what_anybody_was_told() {
     if let Ok(text) = std::env::var("DIRKV_CRASH") {
         let (script, twist, only) = place(&text).unwrap_or_else(|| panic!("{text} is no crash"));
-        Crashes::new(PLAIN, &Seen::default()).only(only).of(&script, twist);
+        let states = only.len() as u64;
+        let (counts, _) = Crashes::new(PLAIN, &Seen::default()).only(only).of(&script, twist);
+        assert_eq!(counts.distinct, states, "there is no such state");
         return;
     }
     let (seconds, states) = (number("DIRKV_CRASH_SECONDS"), number("DIRKV_CRASH_STATES"));
@@ -68,7 +74,7 @@ fn no_state_of_the_disk_takes_back_what_anybody_was_told() {
         return for_long(seconds, states);
     }
     let (began, seen) = (Instant::now(), Seen::default());
-    let all = say(&work(&jobs(EVERY, PLAIN, TWISTED), &seen, &|| false));
+    let all = say(&work(&tour::jobs(EVERY, PLAIN, TWISTED), &seen, &|| false));
     eprintln!("{} distinct states in {:.1} s", seen.count(), began.elapsed().as_secs_f32());
     assert!(seen.count() >= 100_000, "only {} distinct states", seen.count());
     assert!(all.again.iter().all(|count| *count > 1_000), "too few recoveries were cut: {:?}", all.again);
