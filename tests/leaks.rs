@@ -248,7 +248,7 @@ fn planted(part: &Part) {
         let noticed = std::panic::catch_unwind(|| after.assert_no_more_than(&before)).is_err();
         part.report(if noticed { "noticed" } else { "unnoticed" });
     };
-    noticed(&|| std::mem::forget(Box::new(1_u8)));
+    noticed(&|| std::mem::forget(Box::new(1_u16)));
     let file = File::open("/dev/null").unwrap();
     let once = std::cell::Cell::new(false);
     noticed(&|| {

@@ -59,7 +59,8 @@ impl<T> Mutex<T> {
     }
     /// Without a step of others.
     fn lock_at_once(&self) -> MutexGuard<'_, T> {
-        MutexGuard { mutex: self, guard: locked(self.0.lock()) }
+        simulated::lock_at_once(|| self.try_lock())
+            .unwrap_or_else(|| MutexGuard { mutex: self, guard: locked(self.0.lock()) })
     }
     fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         tried(self.0.try_lock()).map(|guard| MutexGuard { mutex: self, guard })

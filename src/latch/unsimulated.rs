@@ -14,6 +14,10 @@ pub(super) fn lock<T>(_: impl Fn() -> Option<T>) -> Option<T> {
     None
 }
 
+pub(super) fn lock_at_once<T>(_: impl Fn() -> Option<T>) -> Option<T> {
+    None
+}
+
 pub(super) fn wait<'a, T>(
     _: &Notified,
     guard: MutexGuard<'a, T>,
