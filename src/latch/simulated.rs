@@ -1,10 +1,10 @@
 //! In tests: threads that a scheduler simulates, one of which goes on at a time; and threads that spin, under ThreadSanitizer.
 
 use super::MutexGuard;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Decides which of the simulated threads of this thread goes on.
 pub trait Scheduler {
@@ -32,20 +32,24 @@ pub fn scheduler() -> Option<Rc<dyn Scheduler>> {
 
 /// Has a thread that nobody simulates try again and again, in a build that is watched by ThreadSanitizer: it doesn't see what std's
 /// locks do to wait, since std isn't built with it, and sees what they do to try.
-struct Spins(Instant);
+struct Spins {
+    /// It knows no clock: the time that it has slept at least.
+    slept: Cell<Duration>,
+}
 
 impl Scheduler for Spins {
     fn step(&self) {}
     fn blocked(&self, _: Option<u64>) {
-        std::thread::sleep(Duration::from_micros(20));
+        std::thread::sleep(super::NAP);
+        self.slept.set(self.slept.get() + super::NAP);
     }
     fn now(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.slept.get().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
 fn spins() -> Option<Rc<dyn Scheduler>> {
-    cfg!(feature = "watched").then(|| Rc::new(Spins(Instant::now())) as Rc<dyn Scheduler>)
+    cfg!(feature = "watched").then(|| Rc::new(Spins { slept: Cell::default() }) as Rc<dyn Scheduler>)
 }
 
 /// How often a condition was notified.
