@@ -38,8 +38,10 @@ fn opener(part: &Part) {
 fn opened_by_nobody(path: &Path, read_only: bool) -> String {
     // The program has to be somewhere where that user can read it.
     let copied = std::env::temp_dir().join(format!("dirkv-test-{}-{}", std::process::id(), fastrand::u32(..)));
-    fs::copy(std::env::current_exe().unwrap(), &copied).unwrap();
-    fs::set_permissions(&copied, PermissionsExt::from_mode(0o755)).unwrap();
+    // Written by a process of its own: a child that another test starts meanwhile would inherit the descriptor, and a program
+    // that somebody may still write to can't be started.
+    let me = std::env::current_exe().unwrap();
+    assert!(run("install", &[Path::new("-m755"), &me, &copied]));
     let command = Child::command("opener", path, &[("read_only", read_only.to_string())]);
     let mut nobody = Command::new(&copied);
     nobody.args(command.get_args()).uid(65534).gid(65534).current_dir("/");
