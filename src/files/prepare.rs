@@ -213,9 +213,8 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("a/b/c/d");
         std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| open_directory(&path, 0o700, 0o600, false).unwrap());
-            }
+            let makers = [(); 8].map(|()| scope.spawn(|| open_directory(&path, 0o700, 0o600, false).unwrap()));
+            makers.into_iter().for_each(|maker| drop(maker.join().unwrap()));
         });
         assert_eq!(mode(&path), 0o700);
     }

@@ -147,15 +147,20 @@ impl<T> RwLock<T> {
     #[cold]
     fn wait_to_read(&self) -> RwLockReadGuard<'_, T> {
         self.waiting.fetch_add(1, SeqCst);
-        let guard = locked(self.lock.read());
+        let guard = simulated::lock_at_once(|| tried(self.lock.try_read())).unwrap_or_else(|| locked(self.lock.read()));
         self.waiting.fetch_sub(1, SeqCst);
         guard
     }
 
     /// Locks for writing.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        let guard = simulated::lock(|| tried(self.lock.try_write())).unwrap_or_else(|| locked(self.lock.write()));
+        let guard = simulated::lock(|| tried(self.lock.try_write())).unwrap_or_else(|| self.write_at_once());
         RwLockWriteGuard { lock: self, guard: Some(guard) }
+    }
+
+    /// Without a step of others.
+    fn write_at_once(&self) -> sync::RwLockWriteGuard<'_, T> {
+        simulated::lock_at_once(|| tried(self.lock.try_write())).unwrap_or_else(|| locked(self.lock.write()))
     }
 }
 
@@ -169,7 +174,7 @@ impl<T> RwLockWriteGuard<'_, T> {
         while self.lock.waiting.load(SeqCst) != 0 {
             std::thread::sleep(NAP);
         }
-        self.guard = Some(locked(self.lock.lock.write()));
+        self.guard = Some(self.lock.write_at_once());
     }
 }
 

@@ -64,10 +64,10 @@ impl Notified {
 
 /// Tries until it succeeds; `None` if nobody simulates this thread.
 pub(super) fn lock<T>(attempt: impl Fn() -> Option<T>) -> Option<T> {
-    until(&*scheduler().or_else(spins)?, None, attempt)
+    until(&*scheduler()?, None, attempt)
 }
 
-/// The same without a step of others; `None` unless threads spin.
+/// Where a thread would wait: tries until it succeeds; `None` unless threads spin.
 pub(super) fn lock_at_once<T>(attempt: impl Fn() -> Option<T>) -> Option<T> {
     until(&*spins()?, None, attempt)
 }
