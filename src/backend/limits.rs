@@ -103,6 +103,8 @@ mod tests {
         let refused = value(&"the value", &large).unwrap_err();
         assert_eq!(refused.code, Code::LimitExceeded);
         assert_eq!(refused.message, "the value has 67108865 bytes, more than the limit of 64 MiB");
+        let names = batch_keys((256 << 20) + 1).unwrap_err().message;
+        assert!(names.ends_with("take more than the limit of 256 MiB"), "{names}");
     }
 
     #[test]
@@ -110,7 +112,9 @@ mod tests {
         let mut listing = Listing::default();
         listing.add(36, MAX_LISTING - 200).unwrap();
         listing.add(36, 0).unwrap();
-        assert_eq!(code(listing.add(0, 0)), Some(Code::LimitExceeded));
+        let refused = listing.add(0, 0).unwrap_err();
+        assert_eq!(refused.code, Code::LimitExceeded);
+        assert!(refused.message.contains("more than the limit of 1024 MiB"), "{}", refused.message);
         assert_eq!(code(Listing::default().add(usize::MAX, usize::MAX)), Some(Code::LimitExceeded));
     }
 }

@@ -6,6 +6,7 @@ mod handle;
 mod listings;
 mod locks;
 mod names;
+mod upkeep;
 mod values;
 
 use std::sync::Arc;

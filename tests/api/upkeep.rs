@@ -1,0 +1,119 @@
+//! Upkeep: what `check` finds in files that were damaged under an open handle, and what the background thread does by itself.
+
+use super::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A store of small segments, with or without a thread that compacts.
+fn small(dir: &TempDir, background: &str) -> Backend {
+    let mut params = Params::new();
+    params.set("path", dir.path().to_str().unwrap()).unwrap();
+    params.set("segment_size", "64KiB").unwrap();
+    params.set("background", background).unwrap();
+    Backend::open(&params).unwrap()
+}
+
+fn counter(b: &Backend, name: &str) -> u64 {
+    let json = b.stats_json().unwrap();
+    let from = json.find(&format!("\"{name}\":")).unwrap() + name.len() + 3;
+    json[from..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+/// Fills more than `segments` of them.
+fn fill(b: &Backend, segments: usize) {
+    for n in 0..segments * 33 {
+        b.upsert("filled", format!("{n:04}"), &[b'f'; 2_000], 0).unwrap();
+    }
+}
+
+/// The file whose name begins so and that holds `text`, and where in it.
+fn find(dir: &Path, prefix: &str, text: &[u8]) -> (PathBuf, usize) {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let of_kind = files.filter(|entry| entry.file_name().to_str().unwrap().starts_with(prefix));
+    let found = of_kind.filter_map(|entry| {
+        let bytes = fs::read(entry.path()).unwrap();
+        Some((entry.path(), bytes.windows(text.len()).position(|window| window == text)?))
+    });
+    found.last().unwrap_or_else(|| panic!("no {prefix} holds {text:?}"))
+}
+
+/// What `check` says while one byte of the file is another.
+fn with_a_flip(b: &Backend, file: &Path, at: usize) -> Vec<String> {
+    let well = fs::read(file).unwrap();
+    let mut ill = well.clone();
+    ill[at] ^= 0x40;
+    fs::write(file, &ill).unwrap();
+    let findings = b.check().unwrap();
+    fs::write(file, &well).unwrap();
+    assert_eq!(b.check().unwrap(), [""; 0], "well again");
+    findings
+}
+
+#[test]
+fn check_names_the_file_and_the_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    b.upsert("x", "tabled", b"it lies in a table", 0).unwrap();
+    fill(&b, 2);
+    b.compact().unwrap();
+    b.upsert("x", "sealed", b"it lies in a sealed segment", 0).unwrap();
+    fill(&b, 1);
+    b.upsert("x", "live", b"it lies in the live segment", 0).unwrap();
+    assert!(counter(&b, "segments") >= 2);
+    assert_eq!(b.check().unwrap(), [""; 0]);
+    for (prefix, text) in [
+        ("table-", "it lies in a table"),
+        ("log-", "it lies in a sealed segment"),
+        ("log-", "it lies in the live segment"),
+    ] {
+        let (file, at) = find(dir.path(), prefix, text.as_bytes());
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let findings = with_a_flip(&b, &file, at);
+        let [finding] = &findings[..] else { panic!("of {text}: {findings:?}") };
+        assert!(finding.contains(name), "{finding}");
+        let place: Option<usize> =
+            finding.split_whitespace().find_map(|word| word.trim_matches([',', ':']).parse().ok());
+        assert!(place.is_some_and(|place| place <= at && at < place + 16_384), "{finding}: {at} was flipped");
+    }
+    // Segments are made with their full size; what lies behind the last frame is nobody's.
+    let (live, _) = find(dir.path(), "log-", b"it lies in the live segment");
+    let end = fs::read(&live).unwrap().len();
+    assert_eq!(with_a_flip(&b, &live, end - 1), [""; 0]);
+}
+
+#[test]
+fn check_misses_a_table_that_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    b.upsert("x", "tabled", b"it lies in a table", 0).unwrap();
+    fill(&b, 2);
+    b.compact().unwrap();
+    let (file, _) = find(dir.path(), "table-", b"it lies in a table");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(b.check().unwrap(), [format!("{} is gone", file.file_name().unwrap().to_str().unwrap())]);
+}
+
+#[test]
+fn the_background_thread_makes_tables_of_full_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "on");
+    fill(&b, 3);
+    let patience = Instant::now();
+    while counter(&b, "segments") > 1 {
+        assert!(patience.elapsed() < Duration::from_secs(60), "{}", b.stats_json().unwrap());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(counter(&b, "tables") >= 1 && counter(&b, "compactions") >= 1);
+    assert_eq!(b.keys("filled", None, 0).unwrap().len(), 99);
+}
+
+#[test]
+fn without_it_full_segments_stay_until_they_are_too_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    fill(&b, 2);
+    assert_eq!((counter(&b, "tables"), counter(&b, "compactions")), (0, 0), "{}", b.stats_json().unwrap());
+    fill(&b, 20);
+    assert!(counter(&b, "tables") >= 1 && counter(&b, "segments") < 20, "{}", b.stats_json().unwrap());
+}
