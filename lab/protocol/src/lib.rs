@@ -5,41 +5,13 @@
 pub mod commit;
 pub mod leases;
 pub mod names;
+mod room;
 pub mod rules;
 pub mod search;
 pub mod sectors;
 pub mod tables;
 
-use rules::Rule;
-use search::{Limits, Report};
-use std::time::Duration;
-
-/// One protocol and its bounded worlds.
-pub struct Room {
-    /// What it is called.
-    pub name: &'static str,
-    /// What is modelled.
-    pub about: &'static str,
-    /// Its rules.
-    pub rules: &'static [Rule],
-    /// The worlds, small ones first.
-    pub worlds: &'static [&'static str],
-    /// How many of them are small: explored in seconds.
-    pub small: usize,
-    /// Explores one world without some rules.
-    pub run: fn(world: usize, without: &[&str], limits: &Limits) -> Report,
-}
-
-impl Room {
-    /// What breaks in a world without some rules: first what nobody may ever see, and only if that holds, who waits for ever.
-    pub fn counterexample(&self, world: usize, without: &[&str], bytes: usize, time: Duration) -> Report {
-        let safe = (self.run)(world, without, &Limits { bytes, time, live_every: u64::MAX });
-        match safe.broken {
-            Some(_) => safe,
-            None => (self.run)(world, without, &Limits { bytes, time, live_every: 1 }),
-        }
-    }
-}
+pub use room::Room;
 
 /// Every room.
 pub const ROOMS: &[Room] = &[commit::ROOM, tables::ROOM, leases::ROOM, names::ROOM, sectors::ROOM];

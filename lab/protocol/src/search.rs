@@ -22,6 +22,36 @@ pub struct Next<S> {
     pub then: Result<S, &'static str>,
 }
 
+/// What becomes of a process that is to take its next atomic step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// It waits for another.
+    Blocked,
+    /// It did this.
+    Ran(&'static str),
+}
+
+/// `Err`: a property is broken.
+pub type Outcome = Result<Step, &'static str>;
+
+/// The next step of each process that can go on; `last` is one that breaks a property.
+pub fn each_process<S: Copy>(
+    s: &S,
+    procs: usize,
+    step: impl Fn(&mut S, usize) -> Outcome,
+    last: &'static str,
+    out: &mut Vec<Next<S>>,
+) {
+    for p in 0..procs {
+        let mut next = *s;
+        match step(&mut next, p) {
+            Ok(Step::Blocked) => {}
+            Ok(Step::Ran(what)) => out.push(Next { who: p as u8, what, then: Ok(next) }),
+            Err(why) => out.push(Next { who: p as u8, what: last, then: Err(why) }),
+        }
+    }
+}
+
 /// A bounded world.
 pub trait Model {
     /// All that the future depends on.

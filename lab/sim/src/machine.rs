@@ -62,7 +62,7 @@ pub enum Action {
     HoldAndFail(i32),
     /// The process that calls is killed before the call.
     Kill,
-    /// The process that calls is stopped for so many nanoseconds; only where a scheduler keeps the time.
+    /// The process that calls is stopped for so many nanoseconds; where no scheduler keeps the time, until it is resumed.
     Stop(u64),
     /// The kernel writes back what is dirty of the log, or fails to.
     WriteBack(bool),
@@ -333,7 +333,7 @@ impl Inner {
             }
             Action::Stop(time) => {
                 let now = dirkv::latch::scheduler().map_or(0, |scheduler| scheduler.now());
-                self.stopped.insert(who, now + time);
+                self.stopped.insert(who, now.saturating_add(time));
                 Ok(())
             }
             Action::WriteBack(well) => {

@@ -40,9 +40,14 @@ impl Process {
         self.machine.woken.notify_all();
     }
 
+    /// SIGCONT, where no scheduler keeps the time.
+    pub fn resume(&self) {
+        self.machine.lock().stopped.remove(&self.number);
+        self.machine.woken.notify_all();
+    }
+
     pub fn is_dead(&self) -> bool {
-        let inner = self.machine.lock();
-        inner.left.is_some() || inner.dead.contains(&self.number)
+        self.machine.lock().is_dead(self.number)
     }
 
     /// Until when it is stopped.
@@ -66,8 +71,7 @@ impl Process {
             drop(inner);
             panic!("it hangs: call after call, and no answer");
         }
-        if inner.left.is_none()
-            && !inner.dead.contains(&self.number)
+        if !inner.is_dead(self.number)
             && let Err(e) = inner.due(call, name, self.number)
         {
             while inner.held > 0 {
@@ -78,14 +82,8 @@ impl Process {
         if self.machine.says && call != Call::Page {
             eprintln!("process {}: {call:?} {name}", self.number);
         }
-        if let (Some(scheduler), Some(until)) = (&scheduler, inner.stopped.get(&self.number).copied()) {
-            drop(inner);
-            while scheduler.now() < until {
-                scheduler.blocked(Some(until));
-            }
-            inner = self.machine.lock();
-        }
-        if inner.left.is_some() || inner.dead.contains(&self.number) {
+        inner = self.while_stopped(inner);
+        if inner.is_dead(self.number) {
             self.machine.woken.notify_all();
             drop(inner);
             if !self.gone.load(SeqCst) && !std::thread::panicking() {
@@ -99,9 +97,29 @@ impl Process {
         }
         Ok(inner)
     }
+
+    /// Waits as long as the process is stopped.
+    fn while_stopped<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        let Some(until) = inner.stopped.get(&self.number).copied() else { return inner };
+        if let Some(scheduler) = latch::scheduler() {
+            drop(inner);
+            while scheduler.now() < until {
+                scheduler.blocked(Some(until));
+            }
+            return self.machine.lock();
+        }
+        while inner.stopped.contains_key(&self.number) && !inner.is_dead(self.number) {
+            self.machine.woken.wait(&mut inner);
+        }
+        inner
+    }
 }
 
 impl Inner {
+    pub fn is_dead(&self, who: u64) -> bool {
+        self.left.is_some() || self.dead.contains(&who)
+    }
+
     pub fn take_number(&mut self) -> u64 {
         self.next += 1;
         self.next

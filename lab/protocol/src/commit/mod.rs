@@ -21,21 +21,17 @@ mod waiter;
 mod worlds;
 mod writer;
 
-use crate::Room;
+use crate::room::room;
 use crate::rules::rules;
-use crate::search::{Limits, Model, Next, Report, Verdict, explore};
+use crate::search::Step::{self, Blocked, Ran};
+use crate::search::{Model, Next, Outcome, Verdict, each_process};
 use state::{FRAMES, Id, PROCS, Pc, State};
-pub use worlds::WORLDS;
 
-/// The room.
-pub const ROOM: Room = Room {
+room! {
     name: "commit",
     about: "append, sync, seal, recover",
-    rules: RULES,
-    worlds: &worlds::NAMES,
-    small: worlds::SMALL,
-    run,
-};
+    model: |world, rules| Commit::new(world, rules),
+}
 
 rules! {
     chain: "1 a frame carries the CRC of the frame before" => "group",
@@ -134,20 +130,6 @@ pub struct Commit {
     frames: [(Kind, u8); FRAMES],
     /// The first frame of each call.
     first: [[Id; 4]; PROCS],
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Step {
-    Blocked,
-    Ran(&'static str),
-}
-use Step::{Blocked, Ran};
-
-/// `Err`: a property is broken.
-type Outcome = Result<Step, &'static str>;
-
-fn run(world: usize, without: &[&str], limits: &Limits) -> Report {
-    explore(&Commit::new(WORLDS[world], Rules::without(without)), limits)
 }
 
 impl Commit {
@@ -251,14 +233,7 @@ impl Model for Commit {
         s
     }
     fn successors(&self, s: &State, out: &mut Vec<Next<State>>) {
-        for p in 0..self.procs() {
-            let mut next = *s;
-            match self.step(&mut next, p) {
-                Ok(Blocked) => {}
-                Ok(Ran(what)) => out.push(Next { who: p as u8, what, then: Ok(next) }),
-                Err(why) => out.push(Next { who: p as u8, what: "answers", then: Err(why) }),
-            }
-        }
+        each_process(s, self.procs(), |s, p| self.step(s, p), "answers", out);
         self.faults(s, out);
     }
     fn check(&self, s: &State) -> Verdict {

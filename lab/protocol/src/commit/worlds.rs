@@ -68,16 +68,6 @@ pub const WORLDS: [World; 34] = [
     world("all", &[P_C_R, &[&[(Create, A)], &[(Delete, A)], &[(Read, A)]]], [1, 1, 1, 1, 1, 1], 2),
 ];
 
-/// Their names.
-pub const NAMES: [&str; WORLDS.len()] = {
-    let (mut names, mut i) = ([""; WORLDS.len()], 0);
-    while i < names.len() {
-        names[i] = WORLDS[i].name;
-        i += 1;
-    }
-    names
-};
-
 const fn world(
     name: &'static str,
     programs: &'static [&'static [Op]],

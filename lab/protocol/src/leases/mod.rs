@@ -9,20 +9,17 @@ mod property;
 mod steps;
 mod worlds;
 
-use crate::Room;
+use crate::room::room;
 use crate::rules::rules;
-use crate::search::{Limits, MACHINE, Model, Next, Report, Verdict, explore};
-use worlds::{Budget, Op, WORLDS, World};
+use crate::search::Step::{Blocked, Ran};
+use crate::search::{MACHINE, Model, Next, Outcome, Verdict, each_process};
+use worlds::{Budget, Op, World};
 
-/// The room.
-pub const ROOM: Room = Room {
+room! {
     name: "leases",
     about: "exclusion by fence and expiry, and who is woken",
-    rules: RULES,
-    worlds: &worlds::NAMES,
-    small: worlds::SMALL,
-    run,
-};
+    model: |world, rules| Leases { world, rules },
+}
 
 rules! {
     epoch_first: "the futex word is read before the look at the lock (acquire_lock)" => "wake",
@@ -117,23 +114,10 @@ struct State {
     left: Budget,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Step {
-    Blocked,
-    Ran(&'static str),
-}
-use Step::{Blocked, Ran};
-
-type Outcome = Result<Step, &'static str>;
-
 /// A world with its rules.
 struct Leases {
     world: World,
     rules: Rules,
-}
-
-fn run(world: usize, without: &[&str], limits: &Limits) -> Report {
-    explore(&Leases { world: WORLDS[world], rules: Rules::without(without) }, limits)
 }
 
 impl Leases {
@@ -199,14 +183,7 @@ impl Model for Leases {
         State { left: self.world.budget, ..State::default() }
     }
     fn successors(&self, s: &State, out: &mut Vec<Next<State>>) {
-        for p in 0..self.procs() {
-            let mut next = *s;
-            match self.step(&mut next, p) {
-                Ok(Blocked) => {}
-                Ok(Ran(what)) => out.push(Next { who: p as u8, what, then: Ok(next) }),
-                Err(why) => out.push(Next { who: p as u8, what: "answers", then: Err(why) }),
-            }
-        }
+        each_process(s, self.procs(), |s, p| self.step(s, p), "answers", out);
         self.machine(s, out);
     }
     fn check(&self, s: &State) -> Verdict {

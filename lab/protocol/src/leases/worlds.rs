@@ -60,16 +60,6 @@ pub const WORLDS: [World; 12] = [
     world("leases-all", &[&[Acquire, Renew, Release], A_R, A_R], [1, 1, 3]),
 ];
 
-/// Their names.
-pub const NAMES: [&str; WORLDS.len()] = {
-    let (mut names, mut i) = ([""; WORLDS.len()], 0);
-    while i < names.len() {
-        names[i] = WORLDS[i].name;
-        i += 1;
-    }
-    names
-};
-
 const fn world(name: &'static str, programs: &'static [&'static [Op]], [kills, fails, time]: [u8; 3]) -> World {
     World { name, programs, budget: Budget { kills, fails, time } }
 }

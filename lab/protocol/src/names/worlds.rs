@@ -55,16 +55,6 @@ pub const WORLDS: [World; 8] = [
     world("twice-removed", &[P_P, P_P, P], [1, 2, 1, 1]),
 ];
 
-/// Their names.
-pub const NAMES: [&str; WORLDS.len()] = {
-    let (mut names, mut i) = ([""; WORLDS.len()], 0);
-    while i < names.len() {
-        names[i] = WORLDS[i].name;
-        i += 1;
-    }
-    names
-};
-
 const fn world(name: &'static str, programs: &'static [&'static [Op]], [kills, locks, shares, cuts]: [u8; 4]) -> World {
     World { name, programs, budget: Budget { kills, locks, shares, cuts } }
 }

@@ -9,20 +9,16 @@ mod image;
 mod steps;
 mod worlds;
 
-use crate::Room;
+use crate::room::room;
 use crate::rules::rules;
-use crate::search::{Limits, MACHINE, Model, Next, Report, Verdict, explore};
-use worlds::{Budget, WORLDS, World};
+use crate::search::{MACHINE, Model, Next, Verdict};
+use worlds::{Budget, World};
 
-/// The room.
-pub const ROOM: Room = Room {
+room! {
     name: "sectors",
     about: "frames over several sectors, torn and overwritten",
-    rules: RULES,
-    worlds: &worlds::NAMES,
-    small: worlds::SMALL,
-    run,
-};
+    model: |world, rules| Sectors { world, rules },
+}
 
 rules! {
     whole: "a frame verifies only if each of its bytes does (Frame::verify)" => "torn",
@@ -90,10 +86,6 @@ struct State {
 struct Sectors {
     world: World,
     rules: Rules,
-}
-
-fn run(world: usize, without: &[&str], limits: &Limits) -> Report {
-    explore(&Sectors { world: WORLDS[world], rules: Rules::without(without) }, limits)
 }
 
 fn units(sector: usize) -> std::ops::Range<usize> {

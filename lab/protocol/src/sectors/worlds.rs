@@ -46,16 +46,6 @@ pub const WORLDS: [World; 7] = [
     world("two-cuts", &[1, 2, 1, 1], &[3, 1, 2, 1, 3], 0, [1, 1, 2, 2, 1]),
 ];
 
-/// Their names.
-pub const NAMES: [&str; WORLDS.len()] = {
-    let (mut names, mut i) = ([""; WORLDS.len()], 0);
-    while i < names.len() {
-        names[i] = WORLDS[i].name;
-        i += 1;
-    }
-    names
-};
-
 const fn world(
     name: &'static str,
     runs: &'static [usize],

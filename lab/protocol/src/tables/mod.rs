@@ -13,21 +13,18 @@ mod state;
 mod switch;
 mod worlds;
 
-use crate::Room;
+use crate::room::room;
 use crate::rules::rules;
-use crate::search::{Limits, Model, Next, Report, Verdict, explore};
+use crate::search::Step::{Blocked, Ran};
+use crate::search::{Model, Next, Outcome, Verdict, each_process};
 use state::{Pc, State};
-use worlds::{Op, WORLDS, World};
+use worlds::{Op, World};
 
-/// The room.
-pub const ROOM: Room = Room {
+room! {
     name: "tables",
     about: "flush, merge, the manifest's switch, readers with older views",
-    rules: RULES,
-    worlds: &worlds::NAMES,
-    small: worlds::SMALL,
-    run,
-};
+    model: |world, rules| Tables { world, rules },
+}
 
 rules! {
     table_synced: "a table is durable before the manifest names it (TableBuilder::finish)" => "flush",
@@ -58,20 +55,6 @@ rules! {
 pub struct Tables {
     world: World,
     rules: Rules,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Step {
-    Blocked,
-    Ran(&'static str),
-}
-use Step::{Blocked, Ran};
-
-/// `Err`: a property is broken.
-type Outcome = Result<Step, &'static str>;
-
-fn run(world: usize, without: &[&str], limits: &Limits) -> Report {
-    explore(&Tables { world: WORLDS[world], rules: Rules::without(without) }, limits)
 }
 
 impl Tables {
@@ -145,14 +128,7 @@ impl Model for Tables {
         State::new(&self.world)
     }
     fn successors(&self, s: &State, out: &mut Vec<Next<State>>) {
-        for p in 0..self.procs() {
-            let mut next = *s;
-            match self.step(&mut next, p) {
-                Ok(Blocked) => {}
-                Ok(Ran(what)) => out.push(Next { who: p as u8, what, then: Ok(next) }),
-                Err(why) => out.push(Next { who: p as u8, what: "goes on", then: Err(why) }),
-            }
-        }
+        each_process(s, self.procs(), |s, p| self.step(s, p), "goes on", out);
         self.faults(s, out);
     }
     fn check(&self, s: &State) -> Verdict {

@@ -97,16 +97,6 @@ pub const WORLDS: [World; 15] = [
     ),
 ];
 
-/// Their names.
-pub const NAMES: [&str; WORLDS.len()] = {
-    let (mut names, mut i) = ([""; WORLDS.len()], 0);
-    while i < names.len() {
-        names[i] = WORLDS[i].name;
-        i += 1;
-    }
-    names
-};
-
 const fn world(
     name: &'static str,
     programs: &'static [&'static [Op]],

@@ -1,11 +1,53 @@
-//! A switch of the manifest that fails in the middle, and who comes after it.
+//! A switch of the manifest that fails in the middle or comes too late, and who comes after it.
 
+use dirkv::Code;
 use dirkv::files::storage::{Access, Directory, Lock};
+use dirkv_sim::cut::Bound;
 use dirkv_sim::machine::{Action, Call, EIO, Machine, Plan};
 use dirkv_sim::process::{Process, SimDirectory};
 use dirkv_sim::world::{Handle, boot, dump};
+use std::sync::Arc;
 
-use super::seals::in_time;
+use super::seals::{code, in_time};
+use super::stops::Stopped;
+
+fn open(machine: &Arc<Machine>) -> Handle {
+    Handle::open(machine, &[("lock_timeout", "10s")]).expect("nobody is killed").expect("opens")
+}
+
+/// A store with one table, and nothing in the log.
+fn with_a_table() -> Arc<Machine> {
+    let machine = Machine::new(9);
+    let handle = open(&machine);
+    handle.store().upsert("", "k", b"1", 0).unwrap();
+    handle.store().compact().unwrap();
+    machine
+}
+
+fn tables(machine: &Machine) -> Vec<String> {
+    machine.names().into_iter().filter(|name| name.starts_with("table-")).collect()
+}
+
+/// Opened anew, the store is whole and holds so many keys.
+fn holds(machine: &Arc<Machine>, keys: usize) {
+    let handle = open(machine);
+    assert_eq!(dump(handle.store()).unwrap().len(), keys);
+    assert_eq!(handle.store().check().unwrap(), [""; 0]);
+}
+
+/// At the first sync of the directory: a merge of what is in tables has made its own.
+fn syncs_directory(call: Call, _: &str) -> bool {
+    call == Call::SyncDir
+}
+
+/// Where a merge of what is in tables chooses a number: it has taken LOCK before, to seal what is in the log.
+fn chooses_number() -> impl FnMut(Call, &str) -> bool {
+    let mut locks = 0;
+    move |call, name| {
+        locks += i32::from(call == Call::Lock && name == "LOCK");
+        locks == 2 || call == Call::Open && name.starts_with("table-")
+    }
+}
 
 #[test]
 fn who_compacts_after_a_switch_that_was_renamed_and_not_synced_finishes_it() {
@@ -64,4 +106,73 @@ fn whoever_comes_after_a_sealer_that_was_killed_at_any_step_goes_on() {
         step += 1;
     }
     assert!(step > 40, "only {step} steps");
+}
+
+#[test]
+fn a_number_that_is_free_again_is_given_to_no_other_table() {
+    let machine = with_a_table();
+    let [first, second, writer, cleaner] = [(); 4].map(|()| open(&machine));
+    let advice = SimDirectory(Process::start(&machine)).open("COMPACT", Access::Write).unwrap();
+    assert!(advice.try_lock(Lock::Exclusive).unwrap());
+    // Two merge the same table: one has made its own, the other knows the same manifest.
+    let first = Stopped::at(&machine, syncs_directory, first, |store| store.compact());
+    let second = Stopped::at(&machine, chooses_number(), second, |store| store.compact());
+    let before = tables(&machine);
+    for n in 0..6 {
+        writer.store().upsert("", format!("large-{n}"), &[n; 60_000], 0).unwrap();
+    }
+    let after = tables(&machine);
+    assert!(after.len() > before.len(), "a flush that is due gives a greater number");
+    // So the first one's table is a stray; who removes it goes no further.
+    advice.unlock().unwrap();
+    let mut removes = false;
+    let matches = Box::new(move |call, name: &str| {
+        let removed = removes;
+        removes |= call == Call::Remove && name.starts_with("table-");
+        removed
+    });
+    machine.plan(Plan { matches, skip: 0, times: 1, action: Action::Kill });
+    assert!(cleaner.call(|store| store.compact()).is_none());
+    assert_eq!(tables(&machine).len(), after.len() - 1);
+    second.goes_on().unwrap();
+    first.goes_on().unwrap();
+    holds(&boot(machine.clone_disk(9), 9), 7);
+    holds(&machine, 7);
+}
+
+#[test]
+fn the_table_of_a_failed_switch_stays_while_a_power_cut_may_bring_its_manifest_back() {
+    let machine = with_a_table();
+    let first = open(&machine);
+    let mut renamed = false;
+    let matches = Box::new(move |call, _: &str| {
+        renamed |= call == Call::Rename;
+        renamed && call == Call::SyncDir
+    });
+    machine.plan(Plan { matches, skip: 0, times: 1, action: Action::Fail(EIO) });
+    let mut renamed = false;
+    let removes_its_own = move |call, name: &str| {
+        renamed |= call == Call::Rename;
+        renamed && call == Call::Lock && name == "LOCK"
+    };
+    let first = Stopped::at(&machine, removes_its_own, first, |store| store.compact());
+    // Who merges what that switch left makes it durable, switches once more, and is killed before that is durable.
+    let mut renames = 0;
+    let matches = Box::new(move |call, _: &str| {
+        renames += i32::from(call == Call::Rename);
+        call == Call::SyncDir && renames == 2
+    });
+    let second = open(&machine);
+    machine.plan(Plan { matches, skip: 0, times: 1, action: Action::Kill });
+    assert!(second.call(|store| store.compact()).is_none());
+    machine.no_plan();
+    assert_eq!(code(first.goes_on()), Some(Code::Io));
+    machine.record(false);
+    machine.note(0);
+    let moment = machine.recorded().pop().expect("a moment");
+    let states = moment.states();
+    let (numbers, all) = states.numbers(Bound { whole: 1_000, samples: 0 });
+    assert!(all);
+    numbers.for_each(|number| holds(&boot(states.state(number), number), 1));
+    holds(&machine, 1);
 }
