@@ -48,6 +48,7 @@ sabotages! {
     TombstoneDropped "tombstone-dropped" "a flush drops tombstones, though older tables hold what they hide"
     StaleRead "stale-read" "a read looks at what its process knows, and follows nothing"
     LostUpdate "lost-update" "a condition is decided on what was committed before its turn"
+    WakeLost "wake-lost" "whoever raises committed wakes nobody"
 }
 
 /// Whether this is what is broken.

@@ -142,7 +142,7 @@ fn valgrind_notices() {
 #[test]
 fn a_planted_panic_is_internal() {
     let target = c::folder_kept("planted");
-    let library = c::build("debug", &["--features", "planted-panic"], Some(&target));
+    let library = c::build("debug", &["--features", "lab"], Some(&target));
     let program = c::folder("c-planted").join("panic");
     c::compile("tests/c/planted/panic.c", &program, c::Link::Dynamic);
     silent(Command::new(&program).env("LD_LIBRARY_PATH", library));

@@ -136,6 +136,9 @@ impl Page {
     /// Wakes those who wait for `committed`, and those who wait for leases if it passed the end of a frame that changed one
     /// since `before`.
     pub fn publish(&self, before: Position) {
+        if sabotage::is(Sabotage::WakeLost) {
+            return;
+        }
         self.0.fetch_add(word::PUBLISHED, 1);
         self.0.wake_all(word::PUBLISHED);
         let lease_end = self.0.load(word::LEASE_END);

@@ -57,7 +57,7 @@ fn guarded<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     }
     let _depth = Depth::enter();
     panic::catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(feature = "planted-panic")]
+        #[cfg(feature = "lab")]
         plant();
         body()
     }))
@@ -119,8 +119,8 @@ fn free(mut payload: Box<dyn Any + Send>) {
     std::mem::forget(payload);
 }
 
-/// In a build with the feature `planted-panic`, which only tests make: panics if the environment asks for it.
-#[cfg(feature = "planted-panic")]
+/// In a build with the feature `lab`, which only tests make: panics as long as the environment asks for it.
+#[cfg(feature = "lab")]
 fn plant() {
     assert!(std::env::var_os("DIRKV_PLANTED_PANIC").is_none(), "planted by a test");
 }

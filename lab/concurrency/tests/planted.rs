@@ -17,7 +17,7 @@ const FAILURES: Story = ("failures", stories::failures);
 const LEASES: Story = ("leases", stories::leases);
 const ROLLS: Story = ("rolls", stories::rolls);
 
-const FOUND: [(&str, Story); 19] = [
+const FOUND: [(&str, Story); 21] = [
     ("rule-3", COMMITS),
     ("rule-4", ROLLS),
     ("rule-5", CONDITIONS),
@@ -37,6 +37,8 @@ const FOUND: [(&str, Story); 19] = [
     ("stale-read", COMMITS),
     ("lost-update", CONDITIONS),
     ("lost-update", LEASES),
+    ("wake-lost", COMMITS),
+    ("wake-lost", LEASES),
 ];
 
 #[test]

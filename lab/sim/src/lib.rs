@@ -8,16 +8,21 @@
 //! | `world` | what a store should hold, and random operations on it |
 //! | `scheduler` | which thread of which process goes on, by one seed |
 //! | `story`, `plan` | what threads do, what goes wrong |
-//! | `simulate`, `linear` | one run, and whether what everybody was told can be |
+//! | `simulate` | one run, from a plan to a history |
+//! | `causes`, `linear` | whether something explains an error; whether what everybody was told can be |
 //! | `clock`, `alone` | time; time for a single thread |
-//! | `script`, `twist`, `run` | courses of operations; what goes wrong in them; one run, judged and recorded |
+//! | `script`, `groups`, `twist` | courses of operations; those of threads that commit together; what goes wrong in them |
+//! | `run`, `crowd` | one run, judged and recorded; what threads are told that do something at once |
 //! | `crashes`, `tour` | every state that a power cut may leave of a run, booted and judged; which runs |
 
 pub mod alone;
+pub mod causes;
 pub mod clock;
 pub mod contents;
 pub mod crashes;
+pub mod crowd;
 pub mod cut;
+pub mod groups;
 pub mod linear;
 pub mod machine;
 pub mod medium;

@@ -105,6 +105,15 @@ impl Plan {
     }
 }
 
+/// A plan that has happened, to a call of process `who`.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    pub who: u64,
+    pub call: Call,
+    pub name: String,
+    pub action: Action,
+}
+
 /// Broken on purpose.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Lies {
@@ -180,6 +189,8 @@ pub struct Inner {
     pub durable: BTreeMap<String, u64>,
     pub pending: Vec<Change>,
     pub plans: Vec<Plan>,
+    /// What was planned and has happened.
+    pub incidents: Vec<Incident>,
     /// How many calls are held up.
     pub held: u64,
     pub next: u64,
@@ -220,6 +231,7 @@ impl Machine {
             names: disk.names,
             pending: Vec::new(),
             plans: Vec::new(),
+            incidents: Vec::new(),
             held: 0,
             next,
             stopped: BTreeMap::new(),
@@ -321,6 +333,7 @@ impl Inner {
     /// What becomes of this call of process `who`: it goes on, or fails.
     pub fn due(&mut self, call: Call, name: &str, who: u64) -> io::Result<()> {
         let Some(action) = self.plans.iter_mut().find_map(|plan| plan.happens(call, name)) else { return Ok(()) };
+        self.incidents.push(Incident { who, call, name: name.to_owned(), action });
         match action {
             Action::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
             Action::HoldAndFail(errno) => {

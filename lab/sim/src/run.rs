@@ -2,17 +2,23 @@
 //! something new is recorded with what callers had been told.
 
 use crate::alone::Alone;
+use crate::crowd::{Crowd, answer};
 use crate::machine::{Machine, Moment};
+use crate::scheduler::{Sim, Work};
 use crate::script::{Act, Script};
 use crate::twist::Twist;
 use crate::world::{Handle, Op, World, boot};
 use dirkv::Code;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// An open, or an operation, that takes more calls than this hangs.
 const PATIENCE: u64 = 200_000;
 /// How often an open may fail while calls fail.
 const TRIES: usize = 12;
+/// More steps than threads take that do one operation each.
+const LIMIT: u64 = 400_000;
 
 pub struct Run {
     pub machine: Arc<Machine>,
@@ -24,7 +30,9 @@ pub struct Run {
     pub happened: bool,
     /// How many plans it has.
     twists: usize,
-    handles: [Option<Handle>; 2],
+    handles: [Option<Rc<Handle>>; 2],
+    /// In which order threads take turns.
+    turns: u64,
     may_fail: bool,
     records: bool,
 }
@@ -44,8 +52,8 @@ impl Run {
             machine.record(twist != Twist::None);
         }
         let (told, handles) = (vec![world.clone()], [None, None]);
-        let mut run =
-            Run { machine, world, told, moments: Vec::new(), happened: false, twists, handles, may_fail, records };
+        let (turns, moments) = (script.seed, Vec::new());
+        let mut run = Run { machine, world, told, moments, happened: false, twists, handles, turns, may_fail, records };
         script.acts.iter().for_each(|act| run.act(act));
         run.end_of_machine();
         run
@@ -54,6 +62,7 @@ impl Run {
     fn act(&mut self, act: &Act) {
         match act {
             Act::Do(who, op) => self.operate(*who, op),
+            Act::Together(crowd) => self.together(crowd),
             Act::Close(who) => drop(self.handles[*who].take()),
             Act::Kill(who) => {
                 if let Some(handle) = self.handles[*who].take() {
@@ -68,16 +77,45 @@ impl Run {
         }
     }
 
+    fn handle(&mut self, who: usize) -> Rc<Handle> {
+        let open = || Rc::new(open(&self.machine, &self.world, self.may_fail));
+        self.handles[who].get_or_insert_with(open).clone()
+    }
+
     fn operate(&mut self, who: usize, op: &Op) {
-        if self.handles[who].is_none() {
-            self.handles[who] = Some(open(&self.machine, &self.world, self.may_fail));
-        }
-        let Some(handle) = &self.handles[who] else { return };
+        let handle = self.handle(who);
         self.told.push(self.world.during(op));
         self.machine.tag(self.told.len() - 1);
         self.machine.lock().patience = PATIENCE;
-        if !self.world.run(handle, op) {
+        if !self.world.run(&handle, op) {
             self.handles[who] = None;
+        }
+        self.answered();
+    }
+
+    /// Threads begin at once, one for each operation. Each looks anew, once it is told something, at what that leaves.
+    fn together(&mut self, ops: &[(usize, Op)]) {
+        let handles: Vec<Rc<Handle>> = ops.iter().map(|(who, _)| self.handle(*who)).collect();
+        let crowd = Crowd::begin(&self.world, ops.iter().map(|(_, op)| op.clone()).collect(), self.told.len());
+        self.machine.tag(self.told.len());
+        self.machine.lock().patience = PATIENCE;
+        let crowd = Rc::new(RefCell::new(crowd));
+        let thread = |(n, (handle, (_, op))): (usize, (&Rc<Handle>, &(usize, Op)))| {
+            let (handle, op, crowd, machine) = (handle.clone(), op.clone(), crowd.clone(), self.machine.clone());
+            let process = handle.process.clone();
+            let work: Work = Box::new(move || {
+                let answer = answer(&handle, &op);
+                machine.note(crowd.borrow_mut().learns(n, answer));
+            });
+            (process, work)
+        };
+        let work = handles.iter().zip(ops).enumerate().map(thread).collect();
+        let outcome = Sim::new(self.turns ^ self.told.len() as u64, 1, LIMIT).run(work);
+        outcome.unwrap_or_else(|why| panic!("{}: {why}", self.world.name));
+        self.told.append(&mut crowd.borrow_mut().worlds);
+        self.world.clone_from(&self.told[self.told.len() - 1]);
+        for handle in self.handles.iter_mut() {
+            handle.take_if(|handle| handle.process.is_dead());
         }
         self.answered();
     }
@@ -112,9 +150,8 @@ impl Run {
         if !self.happened || self.may_fail {
             return self.operate(0, &Op::Read);
         }
-        let handle = open(&self.machine, &self.world, self.may_fail);
+        let handle = self.handle(0);
         self.world.settle(&handle);
-        self.handles[0] = Some(handle);
         self.answered();
     }
 
@@ -164,4 +201,36 @@ pub fn open(machine: &Arc<Machine>, world: &World, may_fail: bool) -> Handle {
         }
     }
     panic!("{}: the store doesn't open any more", world.name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::groups::scripts;
+
+    /// Frames and fdatasyncs of the first process.
+    fn counters(run: &mut Run) -> [u64; 2] {
+        let text = run.handle(0).store().stats_json().expect("counters");
+        ["commits", "syncs"].map(|name| {
+            let (_, rest) = text.split_once(&format!("\"{name}\":")).expect("a counter of that name");
+            rest.split(',').next().expect("a number").parse().expect("a number")
+        })
+    }
+
+    #[test]
+    fn frames_of_threads_wait_for_one_sync() {
+        let _alone = Alone::begin();
+        let rolls = |script: &Script| script.name == "group-rolls";
+        for script in scripts().into_iter().filter(|script| !script.os && !rolls(script)) {
+            let group = script.acts.iter().find(|act| matches!(act, Act::Together(_))).expect("a group");
+            for seed in 1..=8 {
+                let before = Script { seed, acts: script.acts[..1].to_vec(), ..script.clone() };
+                let mut run = Run::of(&before, Twist::None, false);
+                let [commits, syncs] = counters(&mut run);
+                run.act(group);
+                let [commits_then, syncs_then] = counters(&mut run);
+                assert!(commits_then - commits >= 2 && syncs_then - syncs == 1, "{} {seed}", script.name);
+            }
+        }
+    }
 }

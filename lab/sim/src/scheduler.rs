@@ -20,6 +20,8 @@ enum Pause {
 
 type Thread = Coroutine<(), Pause, ()>;
 
+const BEGIN: u64 = 1_000_000_000;
+
 thread_local! {
     /// Of the coroutine that runs now.
     static YIELDER: Cell<*const Yielder<(), Pause>> = const { Cell::new(std::ptr::null()) };
@@ -80,10 +82,10 @@ pub struct Sim {
 pub type Work = Box<dyn FnOnce()>;
 
 impl Sim {
-    /// All that is random comes from `seed`.
+    /// All that is random comes from `seed`. Where somebody decides already it goes on with that one's time.
     pub fn new(seed: u64, odds: u32, limit: u64) -> Rc<Sim> {
-        let rng = Rng::with_seed(seed);
-        let state = State { rng, now: 1_000_000_000, steps: 0, current: 0, threads: Vec::new(), digest: 0 };
+        let (rng, now) = (Rng::with_seed(seed), latch::scheduler().map_or(BEGIN, |before| before.now()));
+        let state = State { rng, now, steps: 0, current: 0, threads: Vec::new(), digest: 0 };
         Rc::new(Sim { state: RefCell::new(state), odds, limit })
     }
 
@@ -110,10 +112,15 @@ impl Sim {
             })));
         }
         drop(state);
+        let before = latch::scheduler();
         latch::install(Some(self.clone()));
         let outcome = self.go(&mut threads);
         bury(threads.into_iter().flatten().collect());
-        latch::install(None);
+        // Whoever decided before does so again, when it is as late as it is.
+        if let Some(before) = &before {
+            before.blocked(Some(self.now()));
+        }
+        latch::install(before);
         outcome
     }
 

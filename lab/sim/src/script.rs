@@ -1,5 +1,6 @@
 //! What the processes of a machine do, as data: courses of operations that together reach every state of the engine.
 
+use crate::groups;
 use crate::machine::{Action, Call, EIO, ENOSPC, Plan};
 use crate::world::Op;
 use fastrand::Rng;
@@ -9,6 +10,8 @@ use fastrand::Rng;
 pub enum Act {
     /// The process of this number does it, and opens the store if it hasn't.
     Do(usize, Op),
+    /// The same at once, each on a thread of its own.
+    Together(Vec<(usize, Op)>),
     Close(usize),
     Kill(usize),
     /// Whoever makes the next call of a kind on a file whose name begins so is killed before it.
@@ -23,7 +26,7 @@ pub enum Act {
     Cut,
 }
 
-use Act::{Close, Cut, Do, Fail, Kill, KillAfter, KillAt, WriteBack};
+use Act::{Close, Cut, Do, Fail, Kill, KillAfter, KillAt, Together, WriteBack};
 
 impl Act {
     /// What is planned by it.
@@ -45,6 +48,7 @@ impl Act {
     }
 }
 
+#[derive(Clone, Debug)]
 pub struct Script {
     pub name: String,
     /// What is random on its machine: what a write or a sync that failed left.
@@ -55,7 +59,7 @@ pub struct Script {
 }
 
 impl Script {
-    fn new(name: &str, acts: Vec<Act>) -> Script {
+    pub fn new(name: &str, acts: Vec<Act>) -> Script {
         Script { name: name.to_owned(), seed: 1, os: name.starts_with("os"), acts }
     }
 
@@ -69,23 +73,23 @@ impl Script {
     }
 }
 
-fn put(key: &str, len: usize) -> Op {
+pub fn put(key: &str, len: usize) -> Op {
     Op::Upsert("a".to_owned(), key.to_owned(), vec![len as u8; len])
 }
 
-fn create(key: &str, len: usize) -> Op {
+pub fn create(key: &str, len: usize) -> Op {
     Op::Create("a".to_owned(), key.to_owned(), vec![len as u8; len])
 }
 
-fn delete(key: &str) -> Op {
+pub fn delete(key: &str) -> Op {
     Op::Delete("a".to_owned(), key.to_owned())
 }
 
-fn batch(len: usize) -> Op {
+pub fn batch(len: usize) -> Op {
     Op::Batch("a/b".to_owned(), ["k", "l", "m"].map(|key| (key.to_owned(), vec![7; len])).to_vec())
 }
 
-fn swap(key: &str, from: usize, to: usize) -> Op {
+pub fn swap(key: &str, from: usize, to: usize) -> Op {
     Op::Swap("a".to_owned(), key.to_owned(), vec![from as u8; from], vec![to as u8; to])
 }
 
@@ -95,7 +99,7 @@ fn clear() -> Op {
 }
 
 /// Fills the usual segment but for a few hundred bytes.
-const MOST: usize = 65_000;
+pub const MOST: usize = 65_000;
 
 /// All courses but the random ones.
 pub fn scripts() -> Vec<Script> {
@@ -108,6 +112,7 @@ pub fn scripts() -> Vec<Script> {
     scripts.extend(plain());
     scripts.extend(limits());
     scripts.extend(of_os());
+    scripts.extend(seeded(groups::scripts, 1..=2));
     scripts
 }
 
@@ -330,7 +335,8 @@ pub fn random(seed: u64) -> Script {
             5 if !os => Fail(Call::Write, "log-", 1, [EIO, ENOSPC][rng.usize(..2)]),
             6 if !os => Fail([Call::Rename, Call::SyncDir, Call::Allocate][rng.usize(..3)], "", 1, EIO),
             7 => Cut,
-            _ => Do(who, Op::random(&mut rng, number)),
+            8..=10 => Together((0..3).map(|n| (rng.usize(..2), Op::random(&mut rng, 3 * number + n))).collect()),
+            _ => Do(who, Op::random(&mut rng, 3 * number)),
         });
     }
     Script { name: format!("{}random-{seed}", if os { "os-" } else { "" }), seed, os, acts }

@@ -1,6 +1,7 @@
 //! One run: processes with their threads do as the plan says, on one machine, until they are done or the power is cut. Then the store is
 //! opened again, there and after a power cut, and what everybody was told is judged as one history.
 
+use crate::causes::Causes;
 use crate::linear::{self, Event};
 use crate::machine::{self, Action, Machine, Plan as Trouble};
 use crate::plan::{Fault, Plan, What, When};
@@ -9,7 +10,7 @@ use crate::scheduler::{Sim, Work};
 use crate::story::{Call, Memory, Op, Told};
 use crate::world::params;
 use dirkv::latch::Scheduler;
-use dirkv::{Backend, Code, Result as DirkvResult};
+use dirkv::{Backend, Result as DirkvResult};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,8 +49,18 @@ impl Stage {
         Backend::open_in(&params(settings), Arc::new(SimDirectory(process.clone())), Arc::new(SimClock))
     }
 
-    /// One call, from its begin to its end.
-    fn call(&self, who: (usize, usize), call: Call, store: &Backend) -> Told {
+    /// What explains that process's errors from now on.
+    fn causes<R>(&self, process: &Process, before: usize, look: impl FnOnce(Causes<'_>) -> R) -> R {
+        look(Causes { incidents: &self.machine.lock().incidents, before, process: process.number() })
+    }
+
+    fn incidents(&self) -> usize {
+        self.machine.lock().incidents.len()
+    }
+
+    /// One call, from its begin to its end. What it is told must have a cause.
+    fn call(&self, who: (usize, usize), process: &Process, call: Call, store: &Backend) -> Told {
+        let before = self.incidents();
         let event = Event { who, begin: self.sim.steps(), end: None, call: call.clone(), told: Told::Unknown };
         let at = self.history.borrow().len();
         self.history.borrow_mut().push(event);
@@ -57,6 +68,8 @@ impl Stage {
         let event = &mut self.history.borrow_mut()[at];
         // Whoever begins in the same step begins before this.
         (event.end, event.told) = (Some(self.sim.steps()), told.clone());
+        let explained = self.causes(process, before, |causes| causes.explain(&event.call.op, &told));
+        assert!(explained, "nothing explains what this call was told: {event:?}");
         told
     }
 }
@@ -86,9 +99,13 @@ impl Shared {
     /// An error may be met at an open, and is gone with its cause.
     fn open(&self, stage: &Stage, process: &Arc<Process>) {
         for _ in 0..6 {
+            let before = stage.incidents();
             match stage.open(process) {
                 Ok(store) => return *self.store.borrow_mut() = Some(Rc::new(store)),
-                Err(e) => assert!(matches!(e.code, Code::Io | Code::NoSpace | Code::Timeout), "open: {e}"),
+                Err(e) => {
+                    let explained = stage.causes(process, before, |causes| causes.explain_error(e.code));
+                    assert!(explained, "nothing explains this open: {e}");
+                }
             }
         }
         self.failed.set(true);
@@ -114,7 +131,7 @@ fn threads(plan: &Plan, stage: &Stage) -> Vec<(Arc<Process>, Work)> {
                     let mut memory = Memory::default();
                     for op in &ops {
                         let Some(call) = memory.call(op) else { continue };
-                        let told = stage.call((p, t), call.clone(), &store);
+                        let told = stage.call((p, t), &process, call.clone(), &store);
                         memory.learn(&call, &told);
                     }
                 }
@@ -169,7 +186,8 @@ fn afterwards(stage: &Stage, who: usize, judged: bool) -> Result<(), String> {
     let run = move || {
         let store = inner.open(&process).unwrap_or_else(|e| panic!("it doesn't open any more: {e}"));
         if judged {
-            inner.call((who, 0), Call { op: Op::List, expected: (0, 0) }, &store);
+            let told = inner.call((who, 0), &process, Call { op: Op::List, expected: (0, 0) }, &store);
+            assert!(matches!(told, Told::Listed(_)), "it doesn't list any more: {told:?}");
         }
         let findings = store.check().unwrap_or_else(|e| panic!("can't check: {e}"));
         assert!(findings.is_empty(), "check says {findings:?}");
@@ -177,26 +195,6 @@ fn afterwards(stage: &Stage, who: usize, judged: bool) -> Result<(), String> {
         store.delete("x", "afterwards").unwrap_or_else(|e| panic!("it doesn't work any more: {e}"));
     };
     stage.sim.run(vec![(owner, Box::new(run))])
-}
-
-/// Errors that nothing explains.
-fn explained(plan: &Plan, history: &[Event]) -> Result<(), String> {
-    let any = |kind: fn(&What) -> bool| plan.faults.iter().any(|fault| kind(&fault.what));
-    let fails = any(|what| matches!(what, What::Fail(..) | What::WriteBack(false)));
-    let stops = any(|what| matches!(what, What::Stop(..)));
-    for event in history {
-        let so = match event.told {
-            Told::Nothing(Code::Timeout) => fails || stops || event.call.op == Op::Acquire,
-            Told::Nothing(_) => fails,
-            // Killed, or told that it may have happened.
-            Told::Unknown => fails || event.end.is_none(),
-            _ => true,
-        };
-        if !so {
-            return Err(format!("nothing explains what this call was told: {event:?}"));
-        }
-    }
-    Ok(())
 }
 
 /// Runs the plan. The error says what went wrong.
@@ -216,7 +214,6 @@ pub fn run(plan: &Plan) -> Result<Figures, String> {
         let judged = !plan.os;
         let booted = Machine::boot(machine.cut(), plan.name.turns, Default::default());
         afterwards(&Stage { machine: booted, ..stage.clone() }, plan.programs.len() + 1, judged)?;
-        explained(plan, &history.borrow())?;
         linear::check(&history.borrow())?;
         Ok(cut)
     });
@@ -225,8 +222,8 @@ pub fn run(plan: &Plan) -> Result<Figures, String> {
     let history = history.borrow();
     let cut = outcome.map_err(|why| format!("{why}\n{}", told(&history)))?;
     let unknown = history.iter().filter(|event| event.told == Told::Unknown).count();
-    let (steps, digest) = (sim.steps(), sim.digest());
-    Ok(Figures { steps, calls: history.len(), unknown, faults: plan.faults.len(), cut, digest })
+    let (steps, digest, faults) = (sim.steps(), sim.digest(), machine.lock().incidents.len());
+    Ok(Figures { steps, calls: history.len(), unknown, faults, cut, digest })
 }
 
 fn told(history: &[Event]) -> String {

@@ -1,7 +1,8 @@
-//! Which runs are cut: every script as it is, with a kill at each call, with a failure of each; on two threads.
+//! Which runs are cut: every script as it is, with a kill at each call, with each failing for want of space or otherwise; on
+//! two threads.
 
 use crate::crashes::{Counts, Crashes, Limits, Seen};
-use crate::machine::EIO;
+use crate::machine::{EIO, ENOSPC};
 use crate::script::{named, random, scripts};
 use crate::twist::Twist;
 use parking_lot::Mutex;
@@ -9,20 +10,34 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// What is put into a script: at every so many-th call, one run each.
+/// What is put into a script, one run each.
 #[derive(Clone, Copy, Debug)]
 pub enum Twists {
     None,
-    Kills(u64),
-    Fails(u64),
+    Kills(Calls),
+    /// Of those that may fail with this errno.
+    Fails(i32, Calls),
+}
+
+/// Every so many-th call from the first one on.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls {
+    first: u64,
+    every: u64,
+}
+
+impl Calls {
+    fn nth(self, n: u64) -> u64 {
+        self.first + n * self.every
+    }
 }
 
 impl Twists {
     fn nth(self, n: u64) -> Option<Twist> {
         match self {
             Twists::None => (n == 0).then_some(Twist::None),
-            Twists::Kills(every) => Some(Twist::Kill(n * every)),
-            Twists::Fails(every) => Some(Twist::Fail { errno: EIO, nth: n * every, times: 1 }),
+            Twists::Kills(calls) => Some(Twist::Kill(calls.nth(n))),
+            Twists::Fails(errno, calls) => Some(Twist::Fail { errno, nth: calls.nth(n), times: 1 }),
         }
     }
 
@@ -30,7 +45,8 @@ impl Twists {
         match self {
             Twists::None => "",
             Twists::Kills(_) => ", kills",
-            Twists::Fails(_) => ", failures",
+            Twists::Fails(ENOSPC, _) => ", no space",
+            Twists::Fails(..) => ", failures",
         }
     }
 }
@@ -42,12 +58,19 @@ pub struct Job {
     limits: Limits,
 }
 
-/// Every script as it is, then with a failure, then with a kill at every so many-th call.
+/// Every script as it is, then with a failure of each kind, then with a kill at every so many-th call; from another call on in each.
 pub fn jobs(every: u64, plain: Limits, twisted: Limits) -> Vec<Job> {
-    let scripts = scripts();
-    let of = |(twists, limits)| scripts.iter().map(move |script| Job { script: script.name.clone(), twists, limits });
-    let kinds = [(Twists::None, plain), (Twists::Fails(every), twisted), (Twists::Kills(every), twisted)];
-    kinds.into_iter().flat_map(of).collect()
+    let mut jobs = Vec::new();
+    let kinds: [fn(Calls) -> Twists; 4] =
+        [|_| Twists::None, |calls| Twists::Fails(EIO, calls), |calls| Twists::Fails(ENOSPC, calls), Twists::Kills];
+    for kind in kinds {
+        for (first, script) in (0..every).cycle().zip(scripts()) {
+            let twists = kind(Calls { first, every });
+            let limits = if matches!(twists, Twists::None) { plain } else { twisted };
+            jobs.push(Job { script: script.name, twists, limits });
+        }
+    }
+    jobs
 }
 
 /// Courses of random operations, by their seeds.

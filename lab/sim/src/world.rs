@@ -128,7 +128,7 @@ impl Op {
     }
 
     /// What is there if it happened; `None` if its condition doesn't hold.
-    fn applied(&self, map: &Map) -> Option<Map> {
+    pub fn applied(&self, map: &Map) -> Option<Map> {
         let mut map = map.clone();
         match self {
             Op::Upsert(b, k, v) => drop(map.insert(path(b, k), v.clone())),
@@ -156,7 +156,7 @@ impl Op {
         Some(map)
     }
 
-    fn run(&self, b: &Backend) -> Result<u64> {
+    pub fn run(&self, b: &Backend) -> Result<u64> {
         match self {
             Op::Upsert(bucket, key, value) => b.upsert(bucket, key, value, 0),
             Op::Create(bucket, key, value) => b.create(bucket, key, value, 0),
@@ -189,7 +189,7 @@ pub struct World {
     /// With `sync=os`, when a sync may fail: what wasn't durable may be beyond reading.
     pub lossy: bool,
     /// With `sync=os`: what it held since the last sync, any of which a power cut may bring back.
-    past: Option<Vec<Map>>,
+    pub past: Option<Vec<Map>>,
 }
 
 impl World {
@@ -303,7 +303,7 @@ impl World {
     }
 
     /// An error that says that nothing happened, and no lie.
-    fn calm(&self, code: Code, op: &Op) {
+    pub fn calm(&self, code: Code, op: &Op) {
         let calm = [Code::Io, Code::NoSpace, Code::ReadOnly, Code::Timeout, Code::Uncertain].contains(&code);
         assert!(calm || self.lossy && code == Code::Corrupt, "{}: {op:?} got {code:?}", self.name);
     }

@@ -45,7 +45,10 @@ const BY_CUTS: [&str; 18] = [
     "stale-read",
 ];
 /// Those that must be found by failing calls.
-const BY_CALLS: [&str; 14] = [
+const BY_CALLS: [&str; 17] = [
+    "lost-update",
+    "lock-ignored",
+    "rule-5",
     "rule-9",
     "rule-10",
     "rule-11",

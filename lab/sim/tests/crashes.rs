@@ -16,7 +16,7 @@ const fn bound(whole: u64, samples: u64) -> Bound {
 const PLAIN: Limits = Limits { bound: bound(512, 160), again: [bound(16, 6), bound(8, 3)], every: [40, 60] };
 const TWISTED: Limits = Limits { bound: bound(16, 6), again: [bound(8, 3), bound(4, 2)], every: [200, 60] };
 /// In the short run, a kill and a failure at every so many-th call.
-const EVERY: u64 = 7;
+const EVERY: u64 = 17;
 
 fn say(totals: &BTreeMap<String, Counts>) -> Counts {
     let mut all = Counts::default();

@@ -1,4 +1,4 @@
-/* Run with a library built with the feature planted-panic, in which each call panics if DIRKV_PLANTED_PANIC is set. */
+/* Run with a library built with the feature lab, in which each call panics as long as DIRKV_PLANTED_PANIC is set. */
 
 #include "../check.h"
 
