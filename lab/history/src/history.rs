@@ -32,6 +32,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
+
 /// What is asked of the store.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "op", content = "args", rename_all = "snake_case")]
@@ -124,27 +126,9 @@ pub enum Ask {
 
 impl Ask {
     /// The name of what is asked, as in the history.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Ask::Get { .. } => "get",
-            Ask::GetItem { .. } => "get_item",
-            Ask::Exists { .. } => "exists",
-            Ask::Create { .. } => "create",
-            Ask::Upsert { .. } => "upsert",
-            Ask::CompareAndSwap { .. } => "compare_and_swap",
-            Ask::PutIfRevision { .. } => "put_if_revision",
-            Ask::Touch { .. } => "touch",
-            Ask::Delete { .. } => "delete",
-            Ask::DeleteIfRevision { .. } => "delete_if_revision",
-            Ask::UpsertItems { .. } => "upsert_items",
-            Ask::DeleteBucket { .. } => "delete_bucket",
-            Ask::Items { .. } => "items",
-            Ask::Keys { .. } => "keys",
-            Ask::AcquireLock { .. } => "acquire_lock",
-            Ask::ReleaseLock { .. } => "release_lock",
-            Ask::RenewLock { .. } => "renew_lock",
-            Ask::Locks {} => "locks",
-        }
+    pub fn name(&self) -> Result<String> {
+        let line = serde_json::to_value(self)?;
+        Ok(line["op"].as_str().ok_or("a question without a name")?.to_owned())
     }
 
     /// Takes the end off every value that it writes, and off a touch.

@@ -256,7 +256,7 @@ impl Stage<'_> {
         for Gone { process, threads, through_c, end } in &self.gone {
             let done = log::read(&self.logs, *process, *threads, *end)?;
             for operation in done.iter().filter(|operation| operation.answer.outcome == "OK") {
-                let kind = format!("{}{}", if *through_c { "dirkv_" } else { "" }, operation.ask.name());
+                let kind = format!("{}{}", if *through_c { "dirkv_" } else { "" }, operation.ask.name()?);
                 *self.run.counts.kinds.entry(kind).or_default() += 1;
             }
             operations.extend(done);

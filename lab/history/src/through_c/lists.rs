@@ -3,7 +3,6 @@
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
-use std::slice;
 
 use dirkv::ffi::batch::{dirkv_item, dirkv_upsert_items};
 use dirkv::ffi::lists::{
@@ -12,7 +11,7 @@ use dirkv::ffi::lists::{
 };
 use dirkv::ffi::locks::dirkv_get_locks;
 
-use super::{Handle, Refused, called, names, text};
+use super::{Handle, Refused, called, names, text, value};
 use crate::content;
 use crate::history::{Answer, Ask, Entry};
 use crate::perform::{done, join, split};
@@ -82,11 +81,11 @@ unsafe fn entries(list: *const dirkv_list) -> Result<Vec<Entry>, Refused> {
         let size = size_of::<dirkv_entry>();
         // SAFETY: as promised, and the view lives through the call.
         called(|err| unsafe { dirkv_list_get(list, index, raw.as_mut_ptr(), size, err) })?;
-        // SAFETY: a filled view, whose pointers live as long as the list; a value has a byte at least.
+        // SAFETY: a filled view, whose pointers live as long as the list.
         let (raw, name, value) = unsafe {
             let raw = raw.assume_init();
             let is_item = raw.kind == DIRKV_ENTRY_ITEM;
-            let value = if is_item { content::name(slice::from_raw_parts(raw.val, raw.len)) } else { String::new() };
+            let value = if is_item { value(raw.val, raw.len) } else { String::new() };
             (raw, CStr::from_ptr(raw.name).to_string_lossy().into_owned(), value)
         };
         let entry = Entry { key: name, value, revision: raw.revision, ..Entry::default() };

@@ -17,6 +17,7 @@ use dirkv::ffi::maintenance::{dirkv_compact, dirkv_sync};
 use dirkv::ffi::params::{dirkv_params_free, dirkv_params_new, dirkv_params_set, dirkv_params_set_clock};
 use dirkv::ffi::status::{DIRKV_OK, dirkv_status, dirkv_status_name};
 
+use crate::content;
 use crate::history::{Answer, Ask};
 use crate::log::store_clock;
 use crate::perform::{answered, split};
@@ -109,6 +110,16 @@ fn called(call: impl FnOnce(*mut *mut dirkv_error) -> dirkv_status) -> Result<()
             }
         }
     }
+}
+
+/// The value that these are, by its name.
+///
+/// # Safety
+///
+/// NULL, or `len` bytes.
+unsafe fn value(data: *const u8, len: usize) -> String {
+    // SAFETY: as promised.
+    content::name(if data.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(data, len) } })
 }
 
 /// Bucket and key of a path.

@@ -37,9 +37,9 @@ impl Handle {
             // SAFETY: as above.
             _ => called(|err| unsafe { dirkv_get_val(self.0, bucket, key, value, err) })?,
         }
-        // SAFETY: a buffer that was filled is read, then freed once. No value is empty.
+        // SAFETY: a buffer that was filled is read, then freed once.
         unsafe {
-            answer.value = content::name(std::slice::from_raw_parts(got.data, got.len));
+            answer.value = super::value(got.data, got.len);
             dirkv_buf_free(&raw mut got);
         }
         Ok(answer)
