@@ -22,13 +22,14 @@ fn is_tried(name: &str, at: usize, len: usize, used: usize) -> bool {
     everything() || !inside || at.is_multiple_of(13)
 }
 
-fn flip_all(tail: Tail) {
+fn flip_all(tail: Tail, watchdog: &Watchdog) {
     let small = Small::new(tail);
     let files = small.memory.files();
     let (mut count, mut case) = (Count::default(), 0);
     for (name, bytes) in &files {
         let used = used(&files, name);
         for at in (0..bytes.len()).filter(|at| is_tried(name, *at, bytes.len(), used)) {
+            watchdog.goes_on();
             for (nth, flip) in flips(name, at, &small.live()).into_iter().enumerate() {
                 let mut bad = bytes.clone();
                 bad[at] ^= flip;
@@ -46,19 +47,17 @@ fn flip_all(tail: Tail) {
 
 #[test]
 fn every_byte_flipped() {
-    let _watchdog = Watchdog::new("every_byte_flipped");
-    flip_all(Tail::Acknowledged);
+    flip_all(Tail::Acknowledged, &Watchdog::new("every_byte_flipped"));
 }
 
 #[test]
 fn every_byte_flipped_of_a_store_that_is_synced_seldom() {
-    let _watchdog = Watchdog::new("every_byte_flipped_of_a_store_that_is_synced_seldom");
-    flip_all(Tail::Unsynced);
+    flip_all(Tail::Unsynced, &Watchdog::new("every_byte_flipped_of_a_store_that_is_synced_seldom"));
 }
 
 #[test]
 fn every_length() {
-    let _watchdog = Watchdog::new("every_length");
+    let watchdog = Watchdog::new("every_length");
     let mut count = Count::default();
     for tail in [Tail::Acknowledged, Tail::Unsynced, Tail::Large] {
         let small = Small::new(tail);
@@ -66,6 +65,7 @@ fn every_length() {
         for (name, bytes) in &files {
             let used = used(&files, name);
             for len in (0..bytes.len()).filter(|len| is_tried(name, *len, bytes.len(), used)) {
+                watchdog.goes_on();
                 for way in ways(len) {
                     let what = format!("{name} cut to {len} bytes ({tail:?})");
                     judge(&small, name, Some(bytes[..len].to_vec()), way, &what, &mut count);

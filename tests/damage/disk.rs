@@ -118,7 +118,7 @@ fn unchanged(path: &Path, before: &BTreeMap<String, Vec<u8>>, what: &str) {
 
 #[test]
 fn a_flipped_byte_anywhere() {
-    let _watchdog = Watchdog::new("a_flipped_byte_anywhere");
+    let watchdog = Watchdog::new("a_flipped_byte_anywhere");
     let sample = Sample::new();
     let mut found = BTreeMap::<String, usize>::new();
     // In a copy, whose SHARED bears no witness, and at the place itself.
@@ -129,6 +129,7 @@ fn a_flipped_byte_anywhere() {
         for (name, bytes) in &pristine {
             let file = path.join(name);
             for at in sampled(bytes.len(), 500, step) {
+                watchdog.goes_on();
                 let what = format!("byte {at} of {name} flipped");
                 let mut bad = bytes.clone();
                 bad[at] ^= 1 << (at % 8);
@@ -155,11 +156,12 @@ fn a_flipped_byte_anywhere() {
 
 #[test]
 fn a_flipped_byte_met_by_a_writer() {
-    let _watchdog = Watchdog::new("a_flipped_byte_met_by_a_writer");
+    let watchdog = Watchdog::new("a_flipped_byte_met_by_a_writer");
     let sample = Sample::new();
     let pristine = files(&sample.path());
     for (name, bytes) in &pristine {
         for at in sampled(bytes.len(), 64, 4999).into_iter().step_by(23) {
+            watchdog.goes_on();
             let (_dir, path) = sample.copied();
             let what = format!("byte {at} of {name} flipped");
             let mut bad = bytes.clone();
@@ -189,11 +191,12 @@ fn next_segment(files: &BTreeMap<String, Vec<u8>>) -> String {
 
 #[test]
 fn a_truncated_file() {
-    let _watchdog = Watchdog::new("a_truncated_file");
+    let watchdog = Watchdog::new("a_truncated_file");
     let sample = Sample::new();
     let pristine = files(&sample.path());
     for (name, bytes) in &pristine {
         for len in sampled(bytes.len(), 700, 397).into_iter().rev() {
+            watchdog.goes_on();
             let read_only = len % 4 != 0;
             let (_dir, path) = sample.copied();
             let what = format!("{name} cut to {len} bytes (read only: {read_only})");

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod allotted;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -288,12 +290,23 @@ impl Watchdog {
     pub fn new(test: &'static str) -> Watchdog {
         let (held, gone) = channel::<()>();
         std::thread::spawn(move || {
-            if gone.recv_timeout(HANGS) == Err(RecvTimeoutError::Timeout) {
-                let _ = writeln!(io::stderr(), "{test} hangs");
-                std::process::abort();
+            loop {
+                match gone.recv_timeout(HANGS) {
+                    Ok(()) => (),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Timeout) => {
+                        let _ = writeln!(io::stderr(), "{test} hangs");
+                        std::process::abort();
+                    }
+                }
             }
         });
         Watchdog(held)
+    }
+
+    /// Tells it that one of many cases is over: a test may take long, none of its cases may.
+    pub fn goes_on(&self) {
+        let _ = self.0.send(());
     }
 }
 

@@ -15,6 +15,8 @@ type Entry struct {
 	Key      string
 	Value    string
 	Revision uint64
+	TTL      int64
+	Expires  int64
 }
 
 // Args are the arguments of any operation; each kind has some of them.
@@ -39,10 +41,13 @@ type Operation struct {
 	Return   int64
 	Outcome  string
 	Revision uint64
+	Expires  int64
 	Value    string
 	Message  string
 	Listing  []Entry
 
+	// What it puts, if it does something.
+	puts []put
 	// Nobody was told whether it happened.
 	unknown bool
 	// Nobody was told, but what it wrote was seen: it happened.
@@ -148,6 +153,9 @@ func (o *Operation) describe() string {
 			fmt.Fprintf(&text, ", %s", arg)
 		}
 	}
+	if o.Args.TTL != 0 {
+		fmt.Fprintf(&text, ", for %d", o.Args.TTL)
+	}
 	if o.Args.Expected != 0 || o.Args.Fence != 0 {
 		fmt.Fprintf(&text, ", at %d", max(o.Args.Expected, o.Args.Fence))
 	}
@@ -156,6 +164,10 @@ func (o *Operation) describe() string {
 	if o.Revision != 0 {
 		fmt.Fprintf(&text, " at %d", o.Revision)
 	}
+	if o.Expires != 0 {
+		fmt.Fprintf(&text, " until %d", o.Expires)
+	}
+	fmt.Fprintf(&text, " in %d..%d", o.Call, o.end)
 	if o.Message != "" {
 		fmt.Fprintf(&text, " (%s)", o.Message)
 	}
@@ -166,6 +178,9 @@ func entries(entries []Entry) string {
 	var text strings.Builder
 	for _, e := range entries {
 		fmt.Fprintf(&text, " %s=%s@%d", e.Key, e.Value, e.Revision)
+		if e.TTL != 0 || e.Expires != 0 {
+			fmt.Fprintf(&text, "(%d)", max(e.TTL, e.Expires))
+		}
 	}
 	return text.String()
 }

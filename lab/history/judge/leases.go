@@ -1,5 +1,4 @@
-// The model of leases: one state a token. A lease ends by the clock of the history, which the store read at some moment between
-// call and return: so its end is known within bounds, and only what lies beyond both is held against the store. Fences grow.
+// The model of leases: one state a token. When a lease ends is known within bounds (times.go). Fences grow.
 
 package main
 
@@ -14,8 +13,7 @@ type lease struct {
 	held bool
 	// The holder's fence; 0 if nobody was told.
 	fence uint64
-	// It ends between these.
-	earliest, latest int64
+	span
 	// The greatest fence so far.
 	last uint64
 }
@@ -69,12 +67,12 @@ func (o *Operation) about(token string) *Operation {
 
 // mayBeOver says whether the lease may have ended by the time that the operation went by.
 func (l lease) mayBeOver(o *Operation) bool {
-	return !l.held || o.end >= l.earliest
+	return !l.held || o.window().to >= l.earliest
 }
 
 // mayLast says whether the lease may still be there.
 func (l lease) mayLast(o *Operation) bool {
-	return l.held && o.Call < l.latest
+	return l.held && o.window().from < l.latest
 }
 
 // step says whether the operation, done now, may get the answer that it got, and who holds the token then.
@@ -84,7 +82,7 @@ func (l lease) step(o *Operation) (bool, lease) {
 		return l.acquire(o)
 	case "renew_lock":
 		holds := l.mayLast(o) && l.fence == o.Args.Fence
-		return l.change(o, holds, l.mayBeOver(o) || l.fence != o.Args.Fence, l.until(o))
+		return l.change(o, holds, l.mayBeOver(o) || l.fence != o.Args.Fence, l.lasting(o))
 	case "release_lock":
 		return l.release(o)
 	case "locks":
@@ -97,7 +95,7 @@ func (l lease) acquire(o *Operation) (bool, lease) {
 	if o.Outcome == "HELD" {
 		return l.mayLast(o), l
 	}
-	next := l.until(o)
+	next := l.lasting(o)
 	next.held, next.fence = true, o.Revision
 	if o.Revision != 0 {
 		next.last = o.Revision
@@ -144,8 +142,8 @@ func (l lease) show(o *Operation) (bool, lease) {
 	return l.mayLast(o) && l.fence == o.Revision, l
 }
 
-// until is the lease with the end that the operation gives it.
-func (l lease) until(o *Operation) lease {
-	l.earliest, l.latest = o.Call+o.Args.TTL, o.end+o.Args.TTL
+// lasting is the lease with the end that the operation gives it.
+func (l lease) lasting(o *Operation) lease {
+	l.span = o.until(o.Args.TTL)
 	return l
 }

@@ -1,4 +1,5 @@
-// The model of the values: the whole store is one state, because batches, deletions of buckets and listings tie keys together.
+// The model of the values: the whole store is one state, because batches, deletions of buckets and listings tie keys together. A
+// value that is over stays in its slot, since the clock alone tells whether a call finds it (times.go).
 // A change must have a greater revision than every change before it.
 
 package main
@@ -18,10 +19,11 @@ const maxKeys = 8
 // The revision of a value that nobody has read with its revision.
 const untold = math.MaxUint64
 
-// slot is a key's value; of an absent one all is zero.
+// slot is a key's value, which may be over; of an absent one all is zero.
 type slot struct {
 	value    string
 	revision uint64
+	span
 }
 
 type store struct {
@@ -78,13 +80,14 @@ func (m *values) step(s store, o *Operation) (bool, store) {
 	if o.isRead() {
 		return m.reads(s, o), s
 	}
-	answer := m.answer(s, o)
+	outcome := o.Outcome
+	if o.unknown {
+		outcome = "OK"
+	}
 	switch {
-	case o.unknown && answer != "OK":
-		return !o.seen, s
-	case !o.unknown && answer != o.Outcome:
-		return false, s
-	case answer != "OK":
+	case !m.may(s, o, outcome):
+		return o.unknown && !o.seen, s
+	case outcome != "OK":
 		return true, s
 	}
 	return m.apply(s, o)
@@ -104,34 +107,46 @@ func (m *values) reads(s store, o *Operation) bool {
 	if o.Op == "items" || o.Op == "keys" {
 		return m.lists(s, o)
 	}
-	found := *m.slot(&s, o.Args.Key)
-	if found.value == "" {
-		return o.Outcome == "NOT_FOUND"
+	found, w := *m.slot(&s, o.Args.Key), o.window()
+	if o.Outcome == "NOT_FOUND" {
+		return w.gone(found).open()
+	}
+	if o.Outcome != "OK" || !w.there(found).open() {
+		return false
 	}
 	switch o.Op {
 	case "get":
-		return o.Outcome == "OK" && found.value == o.Value
+		return found.value == o.Value
 	case "get_item":
-		return o.Outcome == "OK" && found == slot{o.Value, o.Revision}
+		return found == slot{o.Value, o.Revision, told(o.Expires)}
 	}
-	return o.Outcome == "OK"
+	return true
 }
 
-// lists says whether a listing is everything that is there, and nothing else.
+// lists says whether a listing is everything that is there at one moment, and nothing else.
 func (m *values) lists(s store, o *Operation) bool {
-	there := 0
-	for i, key := range m.keys {
-		if s.slots[i].value != "" && lies(key, o.Args.Key) {
-			there++
-		}
-	}
+	listed := make(map[string]Entry, len(o.Listing))
 	for _, e := range o.Listing {
-		found := *m.slot(&s, e.Key)
-		if found.value == "" || o.Op == "items" && found != (slot{e.Value, e.Revision}) {
+		listed[e.Key] = e
+	}
+	w, there := o.window(), 0
+	for i, key := range m.keys {
+		if !lies(key, o.Args.Key) {
+			continue
+		}
+		found := s.slots[i]
+		e, is := listed[key]
+		if !is {
+			w = w.gone(found)
+			continue
+		}
+		there++
+		w = w.there(found)
+		if o.Op == "items" && found != (slot{e.Value, e.Revision, told(e.Expires)}) {
 			return false
 		}
 	}
-	return o.Outcome == "OK" && there == len(o.Listing)
+	return o.Outcome == "OK" && there == len(o.Listing) && w.open()
 }
 
 // lies says whether a key lies under a bucket.
@@ -139,45 +154,56 @@ func lies(key, bucket string) bool {
 	return bucket == "" || strings.HasPrefix(key, bucket+"/")
 }
 
-// answer is what the store as it is answers to a change.
-func (m *values) answer(s store, o *Operation) string {
+// may says whether the store as it is may answer so to a change.
+func (m *values) may(s store, o *Operation, outcome string) bool {
 	switch o.Op {
 	case "upsert", "upsert_items":
-		return "OK"
+		return outcome == "OK"
 	case "delete_bucket":
-		for i, key := range m.keys {
-			if s.slots[i].value != "" && lies(key, o.Args.Key) {
-				return "OK"
-			}
-		}
-		return "NOT_FOUND"
+		return m.mayDeleteBucket(s, o, outcome)
 	}
-	found := *m.slot(&s, o.Args.Key)
-	holds, otherwise := true, "COMPARE_FAILED"
+	found, w := *m.slot(&s, o.Args.Key), o.window()
+	there, gone := w.there(found).open(), w.gone(found).open()
+	matches := true
 	switch o.Op {
-	case "create":
-		holds, otherwise = found.value == "", "ALREADY_EXISTS"
 	case "compare_and_swap":
-		holds = found.value != "" && found.value == o.Args.Previous
-	case "put_if_revision":
-		holds = found.revision == o.Args.Expected
-	case "delete", "delete_if_revision":
-		if found.value == "" {
-			return "NOT_FOUND"
+		matches = found.value == o.Args.Previous
+	case "put_if_revision", "delete_if_revision":
+		matches = found.revision == o.Args.Expected
+	}
+	switch o.Op + " " + outcome {
+	case "create OK", "delete NOT_FOUND", "delete_if_revision NOT_FOUND", "touch NOT_FOUND":
+		return gone
+	case "create ALREADY_EXISTS":
+		return there
+	case "put_if_revision OK":
+		return there && matches || gone && o.Args.Expected == 0
+	case "put_if_revision COMPARE_FAILED":
+		return there && !matches || gone && o.Args.Expected != 0
+	case "compare_and_swap OK", "delete_if_revision OK", "delete OK", "touch OK":
+		return there && matches
+	case "compare_and_swap COMPARE_FAILED":
+		return there && !matches || gone
+	case "delete_if_revision COMPARE_FAILED":
+		return there && !matches
+	}
+	return false
+}
+
+// mayDeleteBucket says whether it may find something to delete, or nothing.
+func (m *values) mayDeleteBucket(s store, o *Operation, outcome string) bool {
+	any, none := false, o.window()
+	for i, key := range m.keys {
+		if lies(key, o.Args.Key) {
+			any = any || o.window().there(s.slots[i]).open()
+			none = none.gone(s.slots[i])
 		}
-		holds = o.Op == "delete" || found.revision == o.Args.Expected
-	default:
-		panic("no operation is called " + o.Op)
 	}
-	if holds {
-		return "OK"
-	}
-	return otherwise
+	return outcome == "OK" && any || outcome == "NOT_FOUND" && none.open()
 }
 
 // apply makes the change, whose condition holds.
 func (m *values) apply(s store, o *Operation) (bool, store) {
-	put := func(key, value string) { *m.slot(&s, key) = slot{value, o.Revision} }
 	switch o.Op {
 	case "delete", "delete_if_revision":
 		*m.slot(&s, o.Args.Key) = slot{}
@@ -189,12 +215,14 @@ func (m *values) apply(s store, o *Operation) (bool, store) {
 			}
 		}
 		return true, s
-	case "upsert_items":
-		for _, item := range o.Args.Items {
-			put(item.Key, item.Value)
+	}
+	for _, p := range o.puts {
+		at := m.slot(&s, p.key)
+		value := p.value
+		if o.Op == "touch" {
+			value = at.value
 		}
-	default:
-		put(o.Args.Key, o.Args.Value)
+		*at = slot{value, o.Revision, p.span}
 	}
 	if o.Revision == untold {
 		return true, s
@@ -208,7 +236,11 @@ func (m *values) describe(s store) string {
 	var text strings.Builder
 	for i, key := range m.keys {
 		if found := s.slots[i]; found.value != "" {
-			fmt.Fprintf(&text, "%s=%s@%d ", key, found.value, found.revision)
+			fmt.Fprintf(&text, "%s=%s@%d", key, found.value, found.revision)
+			if (found.span != span{}) {
+				fmt.Fprintf(&text, " until %d..%d", found.earliest, found.latest)
+			}
+			text.WriteString(", ")
 		}
 	}
 	fmt.Fprintf(&text, "last %d", s.last)

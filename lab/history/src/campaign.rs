@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::judge::Judge;
 use crate::plan::Plan;
-use crate::run::{self, Run, run};
+use crate::run::{self, Broken, Run, run};
 
 /// What every round needs.
 pub struct Campaign {
@@ -20,7 +20,7 @@ pub struct Campaign {
     /// Whether strace is there, so that system calls can be made to fail.
     pub strace: bool,
     /// What is broken in the workers.
-    pub sabotage: Option<&'static str>,
+    pub broken: Broken,
 }
 
 /// A run with its verdict.
@@ -40,7 +40,7 @@ impl Campaign {
     pub fn round(&self, seed: u64) -> Result<Round> {
         let plan = Plan::draw(seed, self.strace);
         let folder = tempfile::Builder::new().prefix("dirkv-history-").tempdir()?;
-        let mut run = run(&plan, folder.path(), &self.program, self.sabotage)?;
+        let mut run = run(&plan, folder.path(), &self.program, self.broken)?;
         let history = run::history(folder.path());
         let mut problems = std::mem::take(&mut run.findings);
         let verdict = self.judge.judge(&history)?;
@@ -52,6 +52,11 @@ impl Campaign {
 }
 
 impl Round {
+    /// Where its history is, as long as this lives.
+    pub fn history(&self) -> PathBuf {
+        run::history(self.folder.path())
+    }
+
     /// Keeps the folder, and says, there too, what is wrong and how to go on.
     pub fn keep(self) -> Result<String> {
         let Round { plan, problems, folder, judged_by, .. } = self;

@@ -15,17 +15,24 @@
 //! | `outcome` | `OK`; the name of the error's code (`NOT_FOUND`, ...); `HELD`: another holds the lease; `KILLED`: nobody was answered |
 //! | `revision` | what the call returned as revision or fence, or the revision of the item read |
 //! | `value` | the value read |
+//! | `expires` | when the item read ends, by the clock of the history; 0 is never |
 //! | `message` | the error's words, where they may help |
-//! | `listing` | the items listed, in their order: `key`, and where they were told `value` and `revision` |
+//! | `listing` | the items listed, in their order: `key`, and where they were told `value`, `revision` and `expires` |
 //!
 //! A key is a path, its last component the key and the rest the bucket. A value is a short text that no other operation of the
 //! history writes (what is in the store may be longer, as long as whoever records takes the one for the other). `exists` is
-//! answered by `OK` or `NOT_FOUND`. Of leases, `key` is the token and `revision` the fence; expiry is by the history's clock.
+//! answered by `OK` or `NOT_FOUND`. Of leases, `key` is the token and `revision` the fence.
+//!
+//! Values and leases expire by the history's clock, which the store is told in steps ([`crate::log::store_clock`]). What a value's
+//! `ttl` has beyond whole steps is a mark that no other of the history has, and so has the end that it sets: it tells whose doing
+//! an end is. A `touch` always sets one.
 //!
 //! `KILLED`, `UNCERTAIN`: it may have happened, at any time after its call, or never. Any other error says that nothing
 //! happened.
 
 use serde::{Deserialize, Serialize};
+
+use crate::Result;
 
 /// What is asked of the store.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -43,23 +50,37 @@ pub enum Ask {
     Exists {
         key: String,
     },
+    /// A `ttl` is in nanoseconds, 0 for ever.
     Create {
         key: String,
         value: String,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ttl: i64,
     },
     Upsert {
         key: String,
         value: String,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ttl: i64,
     },
     CompareAndSwap {
         key: String,
         value: String,
         previous: String,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ttl: i64,
     },
     PutIfRevision {
         key: String,
         value: String,
         expected: u64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ttl: i64,
+    },
+    /// Gives the value that is there another end.
+    Touch {
+        key: String,
+        ttl: i64,
     },
     Delete {
         key: String,
@@ -103,8 +124,29 @@ pub enum Ask {
     Locks {},
 }
 
+impl Ask {
+    /// The name of what is asked, as in the history.
+    pub fn name(&self) -> Result<String> {
+        let line = serde_json::to_value(self)?;
+        Ok(line["op"].as_str().ok_or("a question without a name")?.to_owned())
+    }
+
+    /// Takes the end off every value that it writes, and off a touch.
+    pub fn last_for_ever(&mut self) {
+        match self {
+            Ask::Create { ttl, .. }
+            | Ask::Upsert { ttl, .. }
+            | Ask::CompareAndSwap { ttl, .. }
+            | Ask::PutIfRevision { ttl, .. }
+            | Ask::Touch { ttl, .. } => *ttl = 0,
+            Ask::UpsertItems { items } => items.iter_mut().for_each(|item| item.ttl = 0),
+            _ => (),
+        }
+    }
+}
+
 /// An item that is written or listed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Entry {
     /// Its path from the root.
     pub key: String,
@@ -114,6 +156,12 @@ pub struct Entry {
     /// Its revision, where it was told; of a lease the fence.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
+    /// Of a value that is written, how long it lasts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ttl: i64,
+    /// Of an item that was told with it, its end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expires: i64,
 }
 
 /// What the store answered.
@@ -124,6 +172,9 @@ pub struct Answer {
     /// The revision or fence that came with it, or 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
+    /// When the item read ends.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expires: i64,
     /// The value read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub value: String,
@@ -165,6 +216,6 @@ pub struct Operation {
     pub answer: Answer,
 }
 
-fn is_zero(n: &u64) -> bool {
-    *n == 0
+fn is_zero<T: Default + PartialEq>(n: &T) -> bool {
+    *n == T::default()
 }

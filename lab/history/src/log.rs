@@ -17,6 +17,14 @@ pub fn now() -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
+/// The store's clock goes in steps of so many nanoseconds, so that there is room for a mark beyond them.
+pub const TICK: u64 = 100_000;
+
+/// The clock by which things expire, set forward by `ahead` nanoseconds.
+pub fn store_clock(ahead: i64) -> i64 {
+    (now() / TICK * TICK).cast_signed() + ahead
+}
+
 #[derive(Serialize, Deserialize)]
 struct Question {
     call: u64,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use history::campaign::{Campaign, has_strace};
 use history::judge::Judge;
-use history::run::Counts;
+use history::run::{Broken, Counts};
 use history::{Result, worker};
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn long(seconds: &str, seed: Option<&str>) -> Result<()> {
     let program = std::env::current_exe()?;
     let folder = program.parent().ok_or("a program without a folder")?.join("history-judge");
     let judge = Judge::build(&folder)?.ok_or("Go is missing, in which the judge is written")?;
-    let campaign = Campaign { program, judge, strace: has_strace(), sabotage: None };
+    let campaign = Campaign { program, judge, strace: has_strace(), broken: Broken::default() };
     if !campaign.strace {
         eprintln!("SKIPPED: history: without strace no system call fails");
     }
@@ -48,7 +48,7 @@ fn long(seconds: &str, seed: Option<&str>) -> Result<()> {
         let round = campaign.round(seed)?;
         rounds += 1;
         of_leases += usize::from(round.plan.leases);
-        sum += round.run.counts;
+        sum += round.run.counts.clone();
         if !round.problems.is_empty() {
             bad += 1;
             println!("{}", round.keep()?);
@@ -57,9 +57,10 @@ fn long(seconds: &str, seed: Option<&str>) -> Result<()> {
             break;
         }
     }
-    let Counts { operations, unanswered, kills, stops, faults } = sum;
+    let Counts { operations, unanswered, kills, stops, faults, kinds } = sum;
     println!("{rounds} histories ({of_leases} of leases), {operations} operations ({unanswered} unanswered)");
     println!("{kills} kills, {stops} stops, {faults} system calls that failed or took long");
+    println!("answered OK: {kinds:?}");
     println!("{bad} of them not good");
     if bad == 0 { Ok(()) } else { Err("what is wrong is said above".into()) }
 }

@@ -77,7 +77,9 @@ impl Plan {
     pub fn draw(seed: u64, strace: bool) -> Plan {
         let mut rng = Rng::with_seed(seed);
         let leases = rng.u32(..4) == 0;
-        let roles: Vec<Role> = (0..4).map(|n| Role::draw(&mut rng, n == 3 && !leases, strace)).collect();
+        let mut roles: Vec<Role> = (0..4).map(|n| Role::draw(&mut rng, n == 3 && !leases, strace)).collect();
+        // One at least speaks C.
+        roles[0].through_c = true;
         let sync = if rng.u32(..3) == 0 { "os" } else { "full" };
         let events = events(&mut rng, roles.len());
         Plan { seed, leases, sync, roles, events }

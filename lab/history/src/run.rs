@@ -1,6 +1,7 @@
 //! A run: starts the processes, kills, stops and restarts them as planned, and gathers their logs into one history, to which
 //! it adds a last look of its own.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::ops::AddAssign;
@@ -24,7 +25,7 @@ use crate::worker::{self, Task};
 const HANGS: Duration = Duration::from_secs(60);
 
 /// What was done, and to how many.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Operations in the history.
     pub operations: usize,
@@ -36,6 +37,8 @@ pub struct Counts {
     pub stops: usize,
     /// System calls that were made to fail, or to take long.
     pub faults: usize,
+    /// Operations of each kind that were answered `OK`, by the name of the call, and by its name in C.
+    pub kinds: BTreeMap<String, usize>,
 }
 
 impl AddAssign for Counts {
@@ -45,6 +48,9 @@ impl AddAssign for Counts {
         self.kills += other.kills;
         self.stops += other.stops;
         self.faults += other.faults;
+        for (kind, count) in other.kinds {
+            *self.kinds.entry(kind).or_default() += count;
+        }
     }
 }
 
@@ -62,24 +68,24 @@ pub fn history(folder: &Path) -> PathBuf {
     folder.join("history.jsonl")
 }
 
-/// Performs the plan in an empty folder. `program` is the one that plays a worker; `sabotage` names what is broken in it.
-pub fn run(plan: &Plan, folder: &Path, program: &Path, sabotage: Option<&str>) -> Result<Run> {
+/// What is broken on purpose in the processes of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Broken {
+    /// One of those that `DIRKV_SABOTAGE` may name.
+    pub sabotage: Option<&'static str>,
+    /// So many nanoseconds the clocks of their stores are ahead.
+    pub ahead: i64,
+}
+
+/// Performs the plan in an empty folder. `program` is the one that plays a worker.
+pub fn run(plan: &Plan, folder: &Path, program: &Path, broken: Broken) -> Result<Run> {
     let (store, logs) = (folder.join("store"), folder.join("logs"));
     fs::create_dir(&logs)?;
     fs::write(folder.join("plan"), format!("{plan:#?}\n"))?;
-    drop(Backend::open(&worker::params(&store, &[("sync", plan.sync)])?)?);
+    drop(Backend::open(&worker::params(&store, &[("sync", plan.sync)], 0)?)?);
     let until = now() + u64::try_from(LENGTH.as_nanos())?;
-    let mut stage = Stage {
-        plan,
-        store,
-        logs,
-        program,
-        sabotage,
-        until,
-        playing: Vec::new(),
-        gone: Vec::new(),
-        run: Run::default(),
-    };
+    let mut stage =
+        Stage { plan, store, logs, program, broken, until, playing: Vec::new(), gone: Vec::new(), run: Run::default() };
     let played = stage.play();
     // Whatever went wrong, nobody is left behind.
     stage.playing.iter_mut().flatten().for_each(Player::kill);
@@ -92,6 +98,7 @@ pub fn run(plan: &Plan, folder: &Path, program: &Path, sabotage: Option<&str>) -
 struct Player {
     process: u32,
     threads: u32,
+    through_c: bool,
     child: Child,
 }
 
@@ -99,6 +106,7 @@ struct Player {
 struct Gone {
     process: u32,
     threads: u32,
+    through_c: bool,
     end: u64,
 }
 
@@ -107,7 +115,7 @@ struct Stage<'a> {
     store: PathBuf,
     logs: PathBuf,
     program: &'a Path,
-    sabotage: Option<&'a str>,
+    broken: Broken,
     until: u64,
     /// One a role.
     playing: Vec<Option<Player>>,
@@ -149,12 +157,13 @@ impl Stage<'_> {
             leases: self.plan.leases,
             seed: self.plan.seed.wrapping_mul(1_000).wrapping_add(u64::from(process) * 10),
             until: self.until,
+            ahead: self.broken.ahead,
         };
         let mut command = self.command(&cast.faults, process);
         command.arg("worker").arg(serde_json::to_string(&task)?);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(File::create(self.logs.join(format!("process-{process}-errors")))?);
-        Ok(Player { process, threads: cast.threads, child: command.spawn()? })
+        Ok(Player { process, threads: cast.threads, through_c: cast.through_c, child: command.spawn()? })
     }
 
     /// The program, under strace if its system calls are to fail: `-D` makes strace the grandchild and the program the child.
@@ -174,7 +183,7 @@ impl Stage<'_> {
                 strace
             }
         };
-        if let Some(sabotage) = self.sabotage {
+        if let Some(sabotage) = self.broken.sabotage {
             command.env("DIRKV_SABOTAGE", sabotage);
         }
         command
@@ -232,20 +241,25 @@ impl Stage<'_> {
 
     /// Notes that a process has ended, and how if that wasn't well.
     fn over(&mut self, player: &Player, badly: Option<String>) -> Result<()> {
-        let Player { process, threads, .. } = *player;
+        let Player { process, threads, through_c, .. } = *player;
         if let Some(how) = badly {
             let said = fs::read_to_string(self.logs.join(format!("process-{process}-errors")))?;
             self.run.findings.push(format!("process {process} ended with {how}, saying {said:?}"));
         }
-        self.gone.push(Gone { process, threads, end: now() });
+        self.gone.push(Gone { process, threads, through_c, end: now() });
         Ok(())
     }
 
     /// Puts the logs together. The last operations are this process's: what is there in the end must follow from the rest.
     fn gather(&mut self, path: &Path) -> Result<()> {
         let mut operations = Vec::new();
-        for Gone { process, threads, end } in &self.gone {
-            operations.extend(log::read(&self.logs, *process, *threads, *end)?);
+        for Gone { process, threads, through_c, end } in &self.gone {
+            let done = log::read(&self.logs, *process, *threads, *end)?;
+            for operation in done.iter().filter(|operation| operation.answer.outcome == "OK") {
+                let kind = format!("{}{}", if *through_c { "dirkv_" } else { "" }, operation.ask.name()?);
+                *self.run.counts.kinds.entry(kind).or_default() += 1;
+            }
+            operations.extend(done);
             if let Ok(faults) = fs::read_to_string(self.logs.join(format!("process-{process}-faults"))) {
                 self.run.counts.faults +=
                     faults.lines().filter(|line| line.ends_with("(INJECTED)") || line.ends_with("(DELAYED)")).count();
@@ -268,7 +282,7 @@ impl Stage<'_> {
 
     /// Looks at everything once more; what `check` finds.
     fn last_look(&self) -> Result<Vec<String>> {
-        let store = Backend::open(&worker::params(&self.store, &[])?)?;
+        let store = Backend::open(&worker::params(&self.store, &[], 0)?)?;
         let mut log = Log::create(&self.logs, self.next_process()?, 0)?;
         for ask in [Ask::Items { key: String::new() }, Ask::Locks {}] {
             log.around(&ask, || perform(&store, &ask))?;

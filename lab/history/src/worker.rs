@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::history::{Answer, Ask};
 use crate::leases::Leases;
-use crate::log::{Log, now};
+use crate::log::{Log, now, store_clock};
 use crate::perform::perform;
 use crate::plan::{LOCK_TIMEOUT, Role};
 use crate::through_c::Handle;
@@ -39,6 +39,8 @@ pub struct Task {
     pub seed: u64,
     /// When it ends, by the common clock.
     pub until: u64,
+    /// So many nanoseconds its store's clock is ahead: 0, unless that is what is planted.
+    pub ahead: i64,
 }
 
 /// Segments as small as they may be, so that rolls, flushes and merges come often.
@@ -46,20 +48,19 @@ const SETTINGS: [(&str, &str); 2] = [("segment_size", "64KiB"), ("lock_timeout",
 
 /// Parameters of the store. Things expire by the clock of the history, so that a step of the system's clock is no error of
 /// the store.
-pub fn params(path: &Path, settings: &[(&str, &str)]) -> dirkv::Result<Params> {
+pub fn params(path: &Path, settings: &[(&str, &str)], ahead: i64) -> dirkv::Result<Params> {
     let mut params = Params::new();
     params.set_path(path)?;
-    params.set_clock(Arc::new(|| now().cast_signed()));
+    params.set_clock(Arc::new(move || store_clock(ahead)));
     SETTINGS.iter().chain(settings).try_for_each(|(name, value)| params.set(name, value))?;
     Ok(params)
 }
 
 /// An open store, as a thread asks it.
 #[derive(Clone)]
-struct Store {
-    rust: Arc<Backend>,
-    /// What C can ask is asked through this.
-    c: Option<Arc<Handle>>,
+enum Store {
+    Rust(Arc<Backend>),
+    C(Arc<Handle>),
 }
 
 impl Store {
@@ -70,20 +71,39 @@ impl Store {
             ("background", if background { "on" } else { "off" }),
             ("read_only", if read_only { "true" } else { "false" }),
         ];
-        let rust = || {
-            let opened = params(&task.store, &settings).and_then(|params| Backend::open(&params));
+        if through_c {
+            let settings = [SETTINGS, settings].concat();
+            let opened = again(task, || Handle::open(&task.store, &settings, task.ahead))?;
+            return Ok(opened.map(|handle| Store::C(Arc::new(handle))));
+        }
+        let opened = again(task, || {
+            let opened = params(&task.store, &settings, task.ahead).and_then(|params| Backend::open(&params));
             opened.map_err(|e| (e.code.name().to_owned(), e.message))
-        };
-        let c_settings = [SETTINGS, settings].concat();
-        let c = || Handle::open(&task.store, &c_settings).map_err(|code| (code.clone(), format!("through C: {code}")));
-        let Some(rust) = again(task, rust)? else { return Ok(None) };
-        let c = if through_c { again(task, c)? } else { None };
-        Ok(Some(Store { rust: Arc::new(rust), c: c.map(Arc::new) }))
+        })?;
+        Ok(opened.map(|store| Store::Rust(Arc::new(store))))
     }
 
     fn perform(&self, ask: &Ask) -> Answer {
-        let through_c = self.c.as_ref().and_then(|c| c.perform(ask));
-        through_c.unwrap_or_else(|| perform(&self.rust, ask))
+        match self {
+            Store::Rust(store) => perform(store, ask),
+            Store::C(handle) => handle.perform(ask),
+        }
+    }
+
+    /// Where the system refuses something this may fail, and that is an answer to nobody.
+    fn compact(&self) {
+        match self {
+            Store::Rust(store) => drop(store.compact()),
+            Store::C(handle) => handle.compact(),
+        }
+    }
+
+    /// The same.
+    fn sync(&self) {
+        match self {
+            Store::Rust(store) => drop(store.sync()),
+            Store::C(handle) => handle.sync(),
+        }
     }
 }
 
@@ -147,7 +167,7 @@ fn asks(task: &Task, thread: u32, shared: Option<Store>) -> Result<()> {
     let mut rng = Rng::with_seed(task.seed.wrapping_add(u64::from(thread)));
     let mut questions = match task.leases {
         true => Questions::Leases(Leases::default()),
-        false => Questions::Values(Values::new(format!("{}.{thread}", task.process), task.role.read_only)),
+        false => Questions::Values(Values::new(task.process, thread, task.role.read_only)),
     };
     let opened = if shared.is_some() { shared } else { Store::open(task)? };
     let Some(mut store) = opened else { return Ok(()) };
@@ -162,9 +182,8 @@ fn asks(task: &Task, thread: u32, shared: Option<Store>) -> Result<()> {
             thread::sleep(Duration::from_micros(rng.u64(..5_000)));
         }
         match rng.u32(..150) {
-            // Where the system refuses something these may fail, and that is an answer to nobody.
-            0 if !task.role.background => drop(store.rust.compact()),
-            1 => drop(store.rust.sync()),
+            0 if !task.role.background => store.compact(),
+            1 => store.sync(),
             2..4 if task.role.own_handles => {
                 drop(store);
                 let Some(opened) = Store::open(task)? else { break };
