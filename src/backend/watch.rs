@@ -56,6 +56,7 @@ mod tests {
         let watches = Watches::default();
         assert!(!watches.outlasted(b"a", &lease(1), 100));
         assert!(!watches.outlasted(b"a", &lease(1), 109));
+        assert!(!watches.outlasted(b"other", &lease(7), 109), "its own watch begins");
         assert!(watches.outlasted(b"a", &lease(1), 110));
         assert!(!watches.outlasted(b"a", &lease(2), 111), "a renewal begins anew");
         assert!(!watches.outlasted(b"a", &lease(2), 120));

@@ -90,8 +90,10 @@ impl Core {
             let flushed = self.flush(stopping)?;
             let merged = flushed && {
                 let _one = self.merging.lock();
-                match due(self.fresh_view()?) {
-                    Some(run) => self.replace(run, stopping)?,
+                let view = self.fresh_view()?;
+                let sizes: Vec<u64> = view.tables.iter().map(|table| table.entry().size).collect();
+                match due(&sizes) {
+                    Some(first) => self.replace(Run::merge(view, first), stopping)?,
                     None if self.index.view().tail() == 0 => return Ok(()),
                     None => true,
                 }
@@ -295,17 +297,16 @@ fn replaced(now: &Manifest, run: &Run, table: Option<TableEntry>) -> Option<Mani
     Some(new)
 }
 
-/// The merge that the sizes ask for: the tables from the oldest on that isn't much larger than all that is newer.
-fn due(view: Arc<View>) -> Option<Run> {
+/// The merge that the tables' sizes, oldest first, ask for: from the oldest on that isn't much larger than all that is newer.
+fn due(sizes: &[u64]) -> Option<usize> {
     let (mut newer, mut first) = (0, None);
-    for (i, table) in view.tables.iter().enumerate().rev() {
-        let size = table.entry().size;
+    for (i, &size) in sizes.iter().enumerate().rev() {
         if newer > 0 && size <= GROWTH * newer {
             first = Some(i);
         }
         newer += size;
     }
-    first.map(|first| Run::merge(view, first))
+    first
 }
 
 /// flock(COMPACT): advice to leave merging to its holder.
@@ -325,5 +326,26 @@ impl Drop for Advice {
     fn drop(&mut self) {
         // It fails only for a descriptor that isn't one.
         let _ = self.0.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_merged_once_the_newer_ones_are_worth_it() {
+        assert_eq!(due(&[]), None);
+        assert_eq!(due(&[1]), None, "one table is merged with nothing");
+        assert_eq!(due(&[400, 100]), Some(0));
+        assert_eq!(due(&[401, 100]), None);
+        assert_eq!(due(&[500, 50, 51]), Some(1), "the oldest stays, as it is more than four times the others");
+        assert_eq!(due(&[500, 70, 60]), Some(0), "all newer ones count together");
+        assert_eq!(
+            due(&[400, 1_000, 100]),
+            Some(0),
+            "a large one between is merged with the older one that asks for it"
+        );
+        assert_eq!(due(&[9_000, 1_000, 100]), None);
     }
 }

@@ -51,6 +51,17 @@ fn the_limits_of_a_batch() {
 }
 
 #[test]
+fn the_keys_of_a_batch_count_with_the_path_of_their_bucket() {
+    let (b, _dir) = plain();
+    let deep = vec!["p".repeat(255); 31].join("/");
+    let names: Vec<String> = (0..256 << 20 >> 12).map(|n| format!("{n:0>255}")).collect();
+    let items: Vec<_> = names.iter().map(|name| item(name, b"", 0)).collect();
+    fails(b.upsert_items(&deep, &items), Code::LimitExceeded, "the keys of the batch");
+    b.upsert_items(&deep, &items[..200]).unwrap();
+    assert_eq!(b.keys(&deep, None, 0).unwrap().len(), 200);
+}
+
+#[test]
 fn a_million_items() {
     let (b, _dir) = plain();
     let keys: Vec<String> = (0..1_000_000).map(|n| format!("{n:06}")).collect();

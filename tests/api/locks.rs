@@ -195,6 +195,17 @@ fn a_lease_ends_although_the_clock_was_set_back() {
     fails(holder.renew_lock("t", fence, SECOND), Code::LockLost, "with fence");
 }
 
+/// Who moves the clock for tests decides by it alone when a lease ends.
+#[test]
+fn a_lease_lasts_as_long_as_a_replaced_clock_says() {
+    let b = Store::new();
+    let fence = b.acquire_lock("t", 1_000_000, 0).unwrap();
+    let second = b.second();
+    fails(second.acquire_lock("t", 1_000_000, 50_000_000), Code::Timeout, "lock \"t\"");
+    b.set_clock(1_000 + 1_000_000);
+    assert!(second.acquire_lock("t", 1_000_000, 0).unwrap() > fence);
+}
+
 #[test]
 fn close_wakes_waiters() {
     let (b, dir) = plain();

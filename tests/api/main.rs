@@ -6,6 +6,7 @@ mod handle;
 mod listings;
 mod locks;
 mod names;
+mod segments;
 mod upkeep;
 mod values;
 

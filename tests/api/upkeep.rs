@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A store of small segments, with or without a thread that compacts.
-fn small(dir: &TempDir, background: &str) -> Backend {
+pub fn small(dir: &TempDir, background: &str) -> Backend {
     let mut params = Params::new();
     params.set("path", dir.path().to_str().unwrap()).unwrap();
     params.set("segment_size", "64KiB").unwrap();
@@ -14,14 +14,14 @@ fn small(dir: &TempDir, background: &str) -> Backend {
     Backend::open(&params).unwrap()
 }
 
-fn counter(b: &Backend, name: &str) -> u64 {
+pub fn counter(b: &Backend, name: &str) -> u64 {
     let json = b.stats_json().unwrap();
     let from = json.find(&format!("\"{name}\":")).unwrap() + name.len() + 3;
     json[from..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
 /// Fills more than `segments` of them.
-fn fill(b: &Backend, segments: usize) {
+pub fn fill(b: &Backend, segments: usize) {
     for n in 0..segments * 33 {
         b.upsert("filled", format!("{n:04}"), &[b'f'; 2_000], 0).unwrap();
     }

@@ -74,6 +74,7 @@ fn compare_and_swap_compares_bytes() {
     fails(b.compare_and_swap("c", "k", b"new", b"x", 0), Code::CompareFailed, "key \"k\"");
     b.compare_and_swap("c", "k", b"one", b"", 0).unwrap();
     fails(b.compare_and_swap("c", "k", b"two", b"on", 0), Code::CompareFailed, "another value");
+    fails(b.compare_and_swap("c", "k", b"two", b"ome", 0), Code::CompareFailed, "another value");
     fails(b.compare_and_swap("c", "k", b"two", b"one\0", 0), Code::CompareFailed, "another value");
     let revision = b.compare_and_swap("c", "k", b"two", b"one", 0).unwrap();
     assert_eq!(b.get_item("c", "k").unwrap().revision, revision);

@@ -1,0 +1,60 @@
+//! When a segment counts as full, and when a writer makes a table by itself.
+
+use super::upkeep::{counter, fill, small};
+use super::*;
+use std::fs;
+
+const SEGMENT: u64 = 64 << 10;
+
+/// The sizes of the log's files.
+fn sizes(dir: &TempDir) -> Vec<u64> {
+    let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap());
+    let logs = files.filter(|entry| entry.file_name().to_str().unwrap().starts_with("log-"));
+    logs.map(|entry| entry.metadata().unwrap().len()).collect()
+}
+
+#[test]
+fn a_segment_is_filled_to_its_last_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    let before = counter(&b, "log_bytes");
+    b.upsert("x", "k", &[b'a'; 2_000], 0).unwrap();
+    let frame = counter(&b, "log_bytes") - before - 2_000;
+    let rest = SEGMENT - counter(&b, "log_bytes") - frame;
+    b.upsert("x", "k", &vec![b'b'; rest as usize], 0).unwrap();
+    assert_eq!(counter(&b, "log_bytes"), SEGMENT);
+    assert_eq!((counter(&b, "segments"), counter(&b, "seals")), (1, 0));
+    b.upsert("x", "k", b"c", 0).unwrap();
+    assert_eq!((counter(&b, "segments"), counter(&b, "seals")), (2, 1));
+    assert!(sizes(&dir).iter().all(|&size| size == SEGMENT), "{:?}", sizes(&dir));
+}
+
+/// What is small in the log takes more in memory, and may.
+#[test]
+fn a_segment_of_small_values_is_as_full_as_any() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    let mut number = 0;
+    while counter(&b, "seals") == 0 {
+        assert!(counter(&b, "log_bytes") <= SEGMENT);
+        b.upsert("x", format!("{number:04}"), b"v", 0).unwrap();
+        number += 1;
+    }
+    assert!(counter(&b, "memtable_bytes") > SEGMENT + 1_000, "{}", b.stats_json().unwrap());
+    assert!(counter(&b, "log_bytes") > SEGMENT - 100, "{}", b.stats_json().unwrap());
+}
+
+#[test]
+fn a_writer_makes_a_table_of_what_has_waited_too_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    let mut most = 0;
+    while counter(&b, "compactions") == 0 {
+        fill(&b, 1);
+        most = most.max(counter(&b, "segments"));
+        assert!(most < 10, "{}", b.stats_json().unwrap());
+    }
+    assert_eq!(most, 3, "two sealed segments and the live one");
+    assert_eq!(counter(&b, "segments"), 1);
+    assert_eq!(b.keys("filled", None, 0).unwrap().len(), 33);
+}
