@@ -32,3 +32,28 @@ fn with_sync_os_an_end_that_cannot_be_written_again_now_is_not_lost() {
     }
     assert!(refused > 0, "nothing was refused");
 }
+
+/// While no table can be made commits go on for a while; then they are refused, and well again with the system.
+#[test]
+fn a_flush_that_always_fails_stops_writers_only_in_the_end() {
+    let machine = Machine::new(1);
+    let handle = Handle::open(&machine, &[("background", "off")]).expect("nobody is killed").expect("opens");
+    machine.plan(Plan::next(Call::Open, "table-", u64::MAX, Action::Fail(EIO)));
+    let logs = || machine.names().iter().filter(|name| name.starts_with("log-")).count();
+    let (mut number, mut refused) = (0, None);
+    while refused.is_none() {
+        assert!(logs() < 20, "the log grows without end");
+        refused = handle.store().upsert("", format!("{number:04}"), &[b'v'; 4_000], 0).err();
+        number += 1;
+    }
+    let refused = refused.unwrap();
+    assert_eq!((refused.code, refused.os_errno), (Code::Io, EIO), "{refused}");
+    assert!(refused.message.contains("table-"), "{refused}");
+    // Nine sealed segments, the live one, and the next, which is made ahead.
+    assert_eq!(logs(), 11);
+    assert_eq!(dump(handle.store()).unwrap().len(), number - 1);
+    machine.no_plan();
+    handle.store().upsert("", "well again", b"1", 0).unwrap();
+    assert_eq!(dump(handle.store()).unwrap().len(), number);
+    assert!(logs() <= 2, "{:?}", machine.names());
+}
