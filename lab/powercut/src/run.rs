@@ -84,7 +84,8 @@ impl Recorded {
 
     /// Cuts the power, mounts what is left, recovers, and judges; and cuts the power of that again, if `twice`.
     pub fn cut(&self, seed: u64, twice: bool) -> Result<(), Failure> {
-        let first = cut(&self.recording, &moments(self.from, &self.histories), seed);
+        let whole = self.plan.kind.superblock();
+        let first = cut(&self.recording, &moments(self.from, &self.histories), &whole, seed);
         let life = self.live(first.image, seed)?;
         for (store, history) in self.histories.iter().enumerate() {
             let failed = |e| format!("{}: cut {seed} at {}: {e}", STORES[store], first.at);
@@ -95,7 +96,7 @@ impl Recorded {
             }
         }
         if twice {
-            let second = cut(&life.recording, &moments(0, &life.histories), seed);
+            let second = cut(&life.recording, &moments(0, &life.histories), &whole, seed);
             let again = self.live(second.image, seed + 1)?;
             for (store, history) in self.histories.iter().enumerate() {
                 let failed = |e| format!("{}: cut {seed} at {}, then at {}: {e}", STORES[store], first.at, second.at);

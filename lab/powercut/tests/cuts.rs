@@ -6,8 +6,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use dirkv_powercut::drive::{Drive, Kind, unable};
-use dirkv_powercut::image::SECTOR;
+use dirkv_powercut::drive::{Kind, unable};
 use dirkv_powercut::run::{Plan, Recorded, replay};
 
 /// How many cuts are made of each filesystem.
@@ -49,22 +48,6 @@ fn nothing_is_lost(test: &str, kind: Kind) {
             panic!("{e}\nreplay: {} replay {}", program().display(), folder.display());
         }
     }
-}
-
-/// The superblock of ext4 lies in two sectors: a cut between them takes its checksum. A machine that boots mends that.
-#[test]
-fn a_torn_superblock_is_mended_at_the_mount() {
-    if !able("a_torn_superblock_is_mended_at_the_mount") {
-        return;
-    }
-    let mut image = Kind::Ext4.make().unwrap();
-    let mut sector = [0; SECTOR];
-    image.read(1024 + 512, &mut sector);
-    sector[0] ^= 1;
-    image.write(1024 + 512, &sector);
-    let drive = Drive::new(image).unwrap();
-    let mounted = drive.mount(Kind::Ext4).unwrap();
-    std::fs::write(mounted.point().join("file"), b"written").unwrap();
 }
 
 #[test]
