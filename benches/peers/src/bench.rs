@@ -47,8 +47,8 @@ impl Form {
     pub fn short() -> Form {
         Form {
             name: "short",
-            span: Duration::from_millis(100),
-            rounds: 7,
+            span: Duration::from_millis(80),
+            rounds: 5,
             few: 3,
             hot: 10_000,
             large: 1_000_000,

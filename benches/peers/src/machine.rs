@@ -33,16 +33,16 @@ pub struct Machine {
 /// Looks at it.
 pub fn describe(folder: &Path, arguments: &Arguments) -> Result<Machine> {
     let uname = rustix::system::uname();
-    let mut command = format!("peers --seed {}", arguments.seed);
-    for word in std::env::args().skip(1) {
-        command = format!("{command} {word}");
+    let mut command: Vec<String> = ["peers".to_owned()].into_iter().chain(std::env::args().skip(1)).collect();
+    if !command.iter().any(|word| word.starts_with("--seed")) {
+        command.push(format!("--seed {}", arguments.seed));
     }
     let form = &arguments.form;
     let mut versions: Vec<String> = arguments.kinds.iter().map(|kind| kind.version()).collect();
     versions.push(env!("PEERS_RUSTC").to_owned());
     Ok(Machine {
         date: output("date", &["--utc", "+%F %H:%M UTC"])?,
-        command,
+        command: command.join(" "),
         form: format!(
             "{}: turns of {} ms, {} rounds, the order drawn from the seed",
             form.name,
