@@ -1,0 +1,203 @@
+//! The engines behind one small trait. Each is set up as its own documentation recommends; the comment atop each file says how
+//! and why. A call means the same everywhere: it sees the newest state when it begins, and with `Sync::Full` a change survives
+//! a power cut once it has returned.
+
+mod dirkv;
+mod fjall;
+mod lmdb;
+mod raw;
+mod redb;
+mod sqlite;
+
+use std::ffi::CStr;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::names::Name;
+
+/// Which engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Kind {
+    /// dirkv, through its C interface.
+    Dirkv,
+    /// LMDB.
+    Lmdb,
+    /// SQLite.
+    Sqlite,
+    /// redb.
+    Redb,
+    /// fjall.
+    Fjall,
+    /// What the machine can do: bare system calls, and a map in memory.
+    Raw,
+}
+
+impl Kind {
+    /// All, in the order of the table's columns.
+    pub const ALL: [Kind; 6] = [Kind::Dirkv, Kind::Lmdb, Kind::Sqlite, Kind::Redb, Kind::Fjall, Kind::Raw];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Dirkv => "dirkv",
+            Kind::Lmdb => "LMDB",
+            Kind::Sqlite => "SQLite",
+            Kind::Redb => "redb",
+            Kind::Fjall => "fjall",
+            Kind::Raw => "raw",
+        }
+    }
+
+    /// The engine of this name, in any case.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether it is a store that users could choose instead of dirkv.
+    pub fn is_peer(self) -> bool {
+        !matches!(self, Kind::Dirkv | Kind::Raw)
+    }
+
+    /// What was linked: name and version.
+    pub fn version(self) -> String {
+        match self {
+            Kind::Dirkv => dirkv::version(),
+            Kind::Lmdb => lmdb::version(),
+            Kind::Sqlite => format!("SQLite {}", rusqlite::version()),
+            Kind::Redb => format!("redb {}", locked("redb")),
+            Kind::Fjall => format!("fjall {}", locked("fjall")),
+            Kind::Raw => "raw".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The version of a package of this build.
+fn locked(package: &str) -> &'static str {
+    let lines: Vec<&str> = include_str!("../../Cargo.lock").lines().collect();
+    let name = format!("name = \"{package}\"");
+    let version = lines.windows(2).find(|pair| pair[0] == name).and_then(|pair| pair[1].strip_prefix("version = \""));
+    version.map_or("of unknown version", |rest| rest.trim_end_matches('"'))
+}
+
+/// What a change survives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Sync {
+    /// A power cut, as soon as its call has returned.
+    Full,
+    /// The end of its process. After a power cut the store is an earlier state of its own.
+    Os,
+}
+
+/// How a store is opened.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// What a change survives.
+    pub sync: Sync,
+    /// Whether other processes have it open at the same time.
+    pub shared: bool,
+    /// Whether caches in private memory have to be small; if not, they are what the documentation recommends.
+    pub frugal: bool,
+}
+
+/// What an engine may take for its caches if the setup is frugal; less than half of the 32 MiB that the line allows, since an
+/// engine has other needs too.
+pub const FRUGAL_CACHE: u64 = 12 << 20;
+
+/// An open store, for any number of threads.
+pub trait Engine: Send + std::marker::Sync {
+    /// What one thread needs to use it.
+    fn session(&self) -> Result<Box<dyn Session + '_>>;
+
+    /// Returns once nothing is left to do in the background.
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Does once what the engine does to keep the store small; false if it has nothing of the kind that runs beside writers.
+    fn compact(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Its locks between processes, if it has any.
+    fn leases(&self) -> Option<&dyn Leases> {
+        None
+    }
+}
+
+/// One thread's way to a store.
+pub trait Session {
+    /// Copies a value to the caller's memory; false if there is none.
+    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool>;
+
+    /// Shows a value where it lies, without a copy where the engine can do that.
+    fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool>;
+
+    /// Puts a value, whatever was there.
+    fn put(&mut self, name: Name<'_>, value: &[u8]) -> Result<()>;
+
+    /// Puts all or none.
+    fn batch(&mut self, items: &[(Name<'_>, &[u8])]) -> Result<()>;
+
+    /// Puts all before a line begins, while no clock runs.
+    fn fill(&mut self, items: &[(Name<'_>, &[u8])]) -> Result<()> {
+        self.batch(items)
+    }
+
+    /// Puts a value if `old` is there; false if not.
+    fn swap(&mut self, name: Name<'_>, old: &[u8], new: &[u8]) -> Result<bool>;
+
+    /// Puts a value if there is none; false if there is.
+    fn create(&mut self, name: Name<'_>, value: &[u8]) -> Result<bool>;
+
+    /// Deletes a value; false if there was none.
+    fn delete(&mut self, name: Name<'_>) -> Result<bool>;
+
+    /// Shows the items of one consistent cut, in order.
+    fn items(&mut self, range: Range<'_>, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<()>;
+
+    /// The same without the values.
+    fn keys(&mut self, range: Range<'_>, see: &mut dyn FnMut(&[u8])) -> Result<()>;
+}
+
+/// Locks that are held by one process at a time.
+pub trait Leases {
+    /// Waits until the lock is taken.
+    fn acquire(&self, name: &CStr) -> Result<u64>;
+    /// Gives it back.
+    fn release(&self, name: &CStr, fence: u64) -> Result<()>;
+}
+
+/// A part of a bucket: at most `limit` items after `after`.
+#[derive(Clone, Copy, Debug)]
+pub struct Range<'a> {
+    /// The bucket, for an engine that has buckets.
+    pub bucket: &'a CStr,
+    /// What the bucket's keys begin with, for an engine that has none.
+    pub prefix: &'a [u8],
+    /// Where it begins, itself left out; or at the bucket's first.
+    pub after: Option<Name<'a>>,
+    /// How many.
+    pub limit: usize,
+}
+
+/// Opens a store, or creates it.
+pub fn open(kind: Kind, path: &Path, setup: &Setup) -> Result<Box<dyn Engine>> {
+    std::fs::create_dir_all(path)?;
+    Ok(match kind {
+        Kind::Dirkv => Box::new(dirkv::Dirkv::open(path, setup)?),
+        Kind::Lmdb => Box::new(lmdb::Lmdb::open(path, setup)?),
+        Kind::Sqlite => Box::new(sqlite::Sqlite::open(path, setup)?),
+        Kind::Redb => Box::new(redb::Redb::open(path, setup)?),
+        Kind::Fjall => Box::new(fjall::Fjall::open(path, setup)?),
+        Kind::Raw => Box::new(raw::Raw::open(path, setup)?),
+    })
+}

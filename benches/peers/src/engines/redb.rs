@@ -1,0 +1,160 @@
+//! redb, as its documentation advises:
+//!
+//! - the cache at its default of 1 GiB, or small in a frugal setup;
+//! - `Durability::Immediate` is durable, in one phase (the default). `Sync::Os` is `Durability::None`, the only other level
+//!   there is; it promises less than `sync=os`: such commits are lost with their process, too;
+//! - alone, `ConcurrencyMode::ExclusiveWriter` (the default); when other processes write too, `MultiWriter`, which always
+//!   commits in two phases;
+//! - a get is one read transaction, since it has to see what was committed before; a transaction can't be renewed.
+
+use std::path::Path;
+
+use redb::{
+    ConcurrencyMode, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
+};
+
+use super::{Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
+use crate::Result;
+use crate::names::Name;
+
+const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("kv");
+
+pub struct Redb {
+    database: Database,
+    durability: Durability,
+}
+
+impl Redb {
+    pub fn open(folder: &Path, setup: &Setup) -> Result<Redb> {
+        let mut builder = Database::builder();
+        if setup.frugal {
+            builder.set_cache_size(FRUGAL_CACHE as usize);
+        }
+        if setup.shared {
+            builder.set_concurrency_mode(ConcurrencyMode::MultiWriter);
+        }
+        let database = builder.create(folder.join("data.redb"))?;
+        let durability = if setup.sync == Sync::Full { Durability::Immediate } else { Durability::None };
+        let store = Redb { database, durability };
+        if matches!(store.database.begin_read()?.open_table(TABLE), Err(TableError::TableDoesNotExist(_))) {
+            let change = store.write()?;
+            change.open_table(TABLE)?;
+            change.commit()?;
+        }
+        Ok(store)
+    }
+
+    fn write(&self) -> Result<WriteTransaction> {
+        let mut change = self.database.begin_write()?;
+        change.set_durability(self.durability)?;
+        Ok(change)
+    }
+}
+
+impl Engine for Redb {
+    fn session(&self) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(Thread { store: self }))
+    }
+}
+
+struct Thread<'a> {
+    store: &'a Redb,
+}
+
+impl Thread<'_> {
+    fn read(&self) -> Result<ReadTransaction> {
+        Ok(self.store.database.begin_read()?)
+    }
+}
+
+impl Session for Thread<'_> {
+    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool> {
+        self.view(name, &mut |bytes| {
+            value.clear();
+            value.extend_from_slice(bytes);
+        })
+    }
+
+    fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let table = self.read()?.open_table(TABLE)?;
+        let found = table.get(name.flat)?;
+        Ok(found.map(|guard| see(guard.value())).is_some())
+    }
+
+    fn put(&mut self, name: Name<'_>, value: &[u8]) -> Result<()> {
+        let change = self.store.write()?;
+        change.open_table(TABLE)?.insert(name.flat, value)?;
+        Ok(change.commit()?)
+    }
+
+    fn batch(&mut self, items: &[(Name<'_>, &[u8])]) -> Result<()> {
+        let change = self.store.write()?;
+        let mut table = change.open_table(TABLE)?;
+        for (name, value) in items {
+            table.insert(name.flat, value)?;
+        }
+        drop(table);
+        Ok(change.commit()?)
+    }
+
+    fn swap(&mut self, name: Name<'_>, old: &[u8], new: &[u8]) -> Result<bool> {
+        let change = self.store.write()?;
+        let mut table = change.open_table(TABLE)?;
+        let equal = table.get(name.flat)?.is_some_and(|there| there.value() == old);
+        if equal {
+            table.insert(name.flat, new)?;
+        }
+        drop(table);
+        if equal {
+            change.commit()?
+        } else {
+            change.abort()?
+        }
+        Ok(equal)
+    }
+
+    fn create(&mut self, name: Name<'_>, value: &[u8]) -> Result<bool> {
+        let change = self.store.write()?;
+        let fresh = change.open_table(TABLE)?.insert(name.flat, value)?.is_none();
+        if fresh {
+            change.commit()?
+        } else {
+            change.abort()?
+        }
+        Ok(fresh)
+    }
+
+    fn delete(&mut self, name: Name<'_>) -> Result<bool> {
+        let change = self.store.write()?;
+        let there = change.open_table(TABLE)?.remove(name.flat)?.is_some();
+        if there {
+            change.commit()?
+        } else {
+            change.abort()?
+        }
+        Ok(there)
+    }
+
+    fn items(&mut self, range: Range<'_>, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+        let table = self.read()?.open_table(TABLE)?;
+        let begin = range.after.map_or(range.prefix, |after| after.flat);
+        let mut rest = range.limit;
+        for entry in table.range(begin..)? {
+            let (key, value) = entry?;
+            if range.after.is_some_and(|after| after.flat == key.value()) {
+                continue;
+            }
+            if rest == 0 || !key.value().starts_with(range.prefix) {
+                break;
+            }
+            rest -= 1;
+            see(key.value(), value.value());
+        }
+        Ok(())
+    }
+
+    fn keys(&mut self, range: Range<'_>, see: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.items(range, &mut |key, _| see(key))
+    }
+}

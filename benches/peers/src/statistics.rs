@@ -1,0 +1,66 @@
+//! A figure is the median of its rounds; its spread is from the first to the third quartile.
+
+/// A figure with its spread.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Figure {
+    /// The middle.
+    pub median: f64,
+    /// A quarter of the rounds lie below.
+    pub low: f64,
+    /// A quarter of the rounds lie above.
+    pub high: f64,
+}
+
+impl Figure {
+    /// Of some rounds, at least one.
+    pub fn of(samples: &[f64]) -> Figure {
+        Figure { median: median(samples), low: quantile(samples, 0.25), high: quantile(samples, 0.75) }
+    }
+
+    /// The ratio of two sides that were measured in turns: round by round, so that what disturbed both counts little.
+    pub fn ratio(over: &[f64], under: &[f64]) -> Figure {
+        let ratios: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
+        Figure::of(&ratios)
+    }
+}
+
+/// The middle of the samples.
+pub fn median(samples: &[f64]) -> f64 {
+    quantile(samples, 0.5)
+}
+
+/// The value below which that part of the samples lies, between two samples in proportion.
+pub fn quantile(samples: &[f64], part: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = part * (sorted.len() - 1) as f64;
+    let (below, rest) = (place.floor() as usize, place.fract());
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + (sorted[above] - sorted[below]) * rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_and_even_counts() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(&[7.0]), 7.0);
+    }
+
+    #[test]
+    fn quartiles_lie_in_proportion() {
+        let figure = Figure::of(&[5.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!((figure.low, figure.median, figure.high), (2.0, 3.0, 4.0));
+        assert_eq!(quantile(&[0.0, 10.0], 0.25), 2.5);
+    }
+
+    #[test]
+    fn ratios_are_taken_round_by_round() {
+        // Both sides were three times slower in the second round.
+        let figure = Figure::ratio(&[30.0, 10.0, 30.0], &[10.0, 5.0, 15.0]);
+        assert_eq!((figure.median, figure.low, figure.high), (2.0, 2.0, 2.5));
+    }
+}
