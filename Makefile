@@ -44,8 +44,8 @@ demo: build
 	./examples/demo.sh
 
 # Everything; one failure doesn't hide the next.
-test: tools check-fmt lint check-header build
-	$(MAKE) --no-print-directory --keep-going test-library test-lab test-fuzz test-sanitize test-real
+test: tools check-fmt build lint check-header
+	$(MAKE) --no-print-directory --keep-going test-library test-lab test-fuzz test-sanitize test-real test-bench
 
 test-library:
 	$(CARGO) test --no-fail-fast
@@ -64,6 +64,10 @@ test-sanitize:
 test-real:
 	lab/real
 
+# Every line of the benchmark at a tiny size, and whether the engines answer right.
+test-bench: build
+	cd benches/peers && $(CARGO) test --no-fail-fast
+
 # The same as long as one likes: make torture SECONDS=3600
 SECONDS ?= 600
 torture: tools build
@@ -72,7 +76,7 @@ torture: tools build
 sanitize: tools
 	lab/sanitize
 
-RUSTS = . lab fuzz
+RUSTS = . lab fuzz benches/peers
 
 check-fmt:
 	for folder in $(RUSTS); do (cd $$folder && $(CARGO) fmt --all --check) || exit; done
@@ -83,7 +87,12 @@ fmt:
 lint:
 	for folder in $(RUSTS); do (cd $$folder && $(CARGO) clippy --all-targets -- -D warnings) || exit; done
 
+# dirkv beside its peers: some minutes, with LONG=1 about an hour; BENCH="--only get --dir FOLDER" and the like choose.
 bench: build
+	cd benches/peers && $(CARGO) run --release --locked -- $(if $(LONG),--long) --out "$(CURDIR)/target/peers" $(BENCH)
+
+# dirkv beside the bare system calls, and what the C interface adds to a call.
+bench-ratios: build
 	$(CARGO) bench
 
 # What a program that links libdirkv.a needs beside it, as rustc says; libgcc_s and libc are left out, because every C
@@ -111,4 +120,4 @@ clean:
 	$(CARGO) clean
 
 .PHONY: all build compiler header check-header tools demo test test-library test-lab test-fuzz test-sanitize test-real torture
-.PHONY: sanitize check-fmt fmt lint bench install uninstall clean
+.PHONY: test-bench sanitize check-fmt fmt lint bench bench-ratios install uninstall clean
