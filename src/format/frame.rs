@@ -101,11 +101,6 @@ impl Body {
         HEADER_LEN + self.bytes.len()
     }
 
-    /// Whether there is no operation.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     fn head(&mut self, kind: u8, key: &[u8]) -> usize {
         assert!(key.len() <= MAX_KEY, "a key is at most MAX_KEY bytes");
         let shared = self.last.iter().zip(key).take_while(|(a, b)| a == b).count();
@@ -273,55 +268,5 @@ impl<'a> Frame<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ops(frame: &Frame<'_>) -> Vec<String> {
-        let mut seen = Vec::new();
-        frame.each_op(|op| seen.push(format!("{op:?}"))).unwrap();
-        seen
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let mut body = Body::new();
-        body.delete_range(b"a\x01", b"a\x02");
-        body.put(b"bucket\x01one", 7, b"first");
-        body.put(b"bucket\x01two", 0, b"");
-        body.delete(b"bucket\x01t");
-        let mut out = vec![1, 2, 3];
-        let crc = body.write_frame(&mut out, 42, 64, 99, 5);
-        assert_eq!(out.len() - 3, body.frame_len());
-        let frame = Frame::verify(&out[3..], 42, 64).expect("verifies");
-        assert_eq!((frame.crc(), frame.previous(), frame.durable_before(), frame.is_lease()), (crc, 99, 5, false));
-        let put = out.len() - 3;
-        assert_eq!(frame.len(), put);
-        let seen = ops(&frame);
-        assert_eq!(seen.len(), 4);
-        assert!(seen[0].starts_with("DeleteRange"));
-        frame
-            .each_op(|op| {
-                if let Op::Put { key: b"bucket\x01one", tag, value, value_at } = op {
-                    assert_eq!((tag, value), (7, &b"first"[..]));
-                    assert_eq!(&out[3 + value_at..3 + value_at + 5], b"first");
-                }
-            })
-            .unwrap();
-    }
-
-    #[test]
-    fn another_salt_offset_or_bit_does_not_verify() {
-        let mut body = Body::new();
-        body.put(b"k", 1, b"v");
-        let mut out = Vec::new();
-        body.write_frame(&mut out, 42, 64, 0, 0);
-        assert!(Frame::verify(&out, 43, 64).is_none());
-        assert!(Frame::verify(&out, 42, 65).is_none());
-        for i in 0..out.len() * 8 {
-            let mut bad = out.clone();
-            bad[i / 8] ^= 1 << (i % 8);
-            assert!(Frame::verify(&bad, 42, 64).is_none(), "bit {i}");
-        }
-        assert!(Frame::verify(&out[..out.len() - 1], 42, 64).is_none());
-    }
-}
+#[path = "frame_tests.rs"]
+mod tests;

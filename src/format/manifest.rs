@@ -258,6 +258,50 @@ mod tests {
     }
 
     #[test]
+    fn tables_and_segments_follow_each_other_without_a_gap() {
+        let table = |number, from, to| TableEntry { number, from, to, size: 5 };
+        let segment = |number, sealed| SegmentEntry { number, sealed };
+        let two = Manifest { tables: vec![table(1, 0, 7), table(3, 7, 77)], ..sample() };
+        assert_eq!(Manifest::decode(&two.encode()), Ok(two.clone()));
+        for wrong in [
+            Manifest { tables: vec![table(1, 0, 7), table(3, 8, 77)], ..sample() },
+            Manifest { tables: vec![table(1, 7, 7)], ..sample() },
+            Manifest { tables: vec![table(1, 0, 3 << 32 | 5)], ..sample() },
+            Manifest { segments: vec![segment(2, 500), segment(4, 0)], ..sample() },
+            Manifest { segments: vec![segment(2, 0), segment(3, 0)], ..sample() },
+            Manifest { segments: vec![segment(2, 500), segment(3, 500)], ..sample() },
+            Manifest { segments: vec![], ..sample() },
+        ] {
+            assert!(matches!(Manifest::decode(&wrong.encode()), Err(Flaw::Damage(..))), "{wrong:?}");
+        }
+    }
+
+    /// A manifest with some of its bytes changed and a checksum that is right all the same.
+    fn forged(change: impl FnOnce(&mut Vec<u8>)) -> Result<Manifest, Flaw> {
+        let mut bytes = sample().encode();
+        bytes.truncate(bytes.len() - 4);
+        change(&mut bytes);
+        let len = u32::try_from(bytes.len() + 4).unwrap();
+        bytes[12..16].copy_from_slice(&len.to_le_bytes());
+        let crc = crc32c(0, &bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        Manifest::decode(&bytes)
+    }
+
+    #[test]
+    fn what_is_wrong_though_its_checksum_is_right_is_named() {
+        assert_eq!(forged(|_| ()), Ok(sample()));
+        assert_eq!(forged(|b| b[8] = 2), Err(Flaw::Version(2)));
+        assert!(matches!(forged(|b| b[8] = 0), Err(Flaw::Damage(64, _))));
+        assert!(matches!(forged(|b| b[40] = 2), Err(Flaw::Damage(40, _))));
+        assert!(matches!(forged(|b| b[76] = 1), Err(Flaw::Damage(64, _))));
+        for at in [64, 68, 72] {
+            assert!(matches!(forged(|b| b[at] += 1), Err(Flaw::Damage(64, _))), "count at {at}");
+        }
+        assert!(matches!(forged(|b| b.truncate(HEADER_LEN - 4)), Err(Flaw::Damage(0, _))));
+    }
+
+    #[test]
     fn a_frame_beyond_a_sealed_end_is_void() {
         let m = sample();
         assert!(m.is_void(1 << 32 | 401) && !m.is_void(1 << 32 | 400));

@@ -79,29 +79,10 @@ impl Table {
         self.entry
     }
 
-    /// The file's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// How many versions it holds, tombstones included.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u64 {
         self.footer.versions
-    }
-
-    /// Whether it holds no version (but maybe range tombstones).
-    pub fn is_empty(&self) -> bool {
-        self.footer.versions == 0
-    }
-
-    /// How many of the versions are tombstones.
-    pub fn tombstones(&self) -> u64 {
-        self.footer.tombstones
-    }
-
-    /// The bytes of all its keys and values.
-    pub fn bytes(&self) -> u64 {
-        self.footer.bytes
     }
 
     /// Calls `f` with the table's version of the key, if it has one. Range tombstones are not applied.
