@@ -8,8 +8,8 @@ use super::shared_view::View;
 use super::storage::{Access, Directory, File, Identity, Lock, SharedPage};
 use super::{flock, storage};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, FallocateFlags, FileType, Mode, OFlags, Stat};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::retry_on_intr;
 use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -179,17 +179,7 @@ impl File for RealFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        if len == 0 {
-            return Ok(());
-        }
-        // The system call itself: posix_fallocate of the C library writes zeros where the filesystem can't allocate.
-        match retry_on_intr(|| fs::fallocate(&self.file, FallocateFlags::empty(), 0, len)) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::Error::new(
-                ErrorKind::Unsupported,
-                "this filesystem can't allocate the blocks of a file ahead (fallocate)",
-            )),
-            result => Ok(result?),
-        }
+        filesystem::allocate(&self.file, len)
     }
 
     fn identity(&self) -> io::Result<Identity> {
@@ -240,6 +230,7 @@ mod tests {
     use super::*;
     use crate::files::prepare::open_directory;
     use crate::files::quiet_thread::testing::{mount, with_mounts, without_stdio};
+    use rustix::io::Errno;
     use std::os::unix::fs::symlink;
 
     fn store() -> (tempfile::TempDir, RealDirectory) {
