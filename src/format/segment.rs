@@ -87,3 +87,37 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Header {
+        Header { store: [7; 16], segment: 3, salt: 99 }
+    }
+
+    #[test]
+    fn a_header_is_read_back_and_no_flipped_bit_passes() {
+        let bytes = sample().encode();
+        assert_eq!(Header::decode(&bytes), Ok(sample()));
+        for i in 0..bytes.len() * 8 {
+            let mut bad = bytes;
+            bad[i / 8] ^= 1 << (i % 8);
+            assert!(Header::decode(&bad).is_err(), "bit {i}");
+        }
+        for len in 0..bytes.len() {
+            assert!(Header::decode(&bytes[..len]).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_though_its_checksum_is_right_is_named() {
+        for (at, what) in [(8, "another format version"), (12, "a reserved byte"), (52, "a reserved byte")] {
+            let mut bytes = sample().encode();
+            bytes[at] ^= 3;
+            let crc = crc32c(0, &bytes[..48]);
+            bytes[48..52].copy_from_slice(&crc.to_le_bytes());
+            assert!(Header::decode(&bytes).unwrap_err().contains(what), "byte {at}");
+        }
+    }
+}

@@ -268,6 +268,27 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_the_wrong_kind_is_found() {
+        let good = decode(&sample()).unwrap();
+        assert_eq!(good.weight(), sample().len());
+        for i in 0..good.len() {
+            let kind = good.slot(i) + 18;
+            for other in (0..=3).filter(|other| *other != good.bytes[kind]) {
+                let mut bad = sample();
+                bad[kind] = other;
+                seal(&mut bad, 0, 4, 7000);
+                // Any bytes are a value, and an empty one without a tag differs from a tombstone by its kind alone.
+                let fits = other == INLINE || (i, other) == (2, TOMBSTONE);
+                assert_eq!(decode(&bad).is_ok(), fits, "entry {i} as kind {other}");
+            }
+            let mut tagged = sample();
+            tagged[good.slot(i) + 8] ^= 0x80;
+            seal(&mut tagged, 0, 4, 7000);
+            assert_eq!(decode(&tagged).is_err(), good.bytes[kind] == TOMBSTONE, "entry {i}");
+        }
+    }
+
+    #[test]
     fn hostile_bytes_with_a_right_checksum_never_panic() {
         let good = sample();
         for at in 4..good.len() {

@@ -255,4 +255,18 @@ mod tests {
             assert!(Footer::decode(&wrong.encode(), 300).is_err(), "{wrong:?}");
         }
     }
+
+    #[test]
+    fn each_reserved_byte_of_a_footer_is_zero() {
+        for at in (12..16).chain(104..124) {
+            let mut bytes = sample().encode();
+            bytes[at] = 1;
+            let crc = crc32c(0, &bytes[..124]);
+            bytes[124..].copy_from_slice(&crc.to_le_bytes());
+            assert!(
+                matches!(Footer::decode(&bytes, 300), Err(Flaw::Damage(what)) if what.contains("reserved")),
+                "{at}"
+            );
+        }
+    }
 }

@@ -250,6 +250,7 @@ mod tests {
             assert_eq!(node.find(key), child, "{key:?}");
         }
         assert_eq!((node.len(), node.child(1), node.key(1)), (3, 150..170, &b"bd"[..]));
+        assert_eq!((node.is_empty(), node.weight()), (false, sample().len()));
         assert!(node.may_hold(filter::hash(b"bc")) && !node.may_hold(filter::hash(b"bb")));
     }
 
@@ -260,6 +261,26 @@ mod tests {
         assert!(Node::decode(bytes.clone().into(), 2, 200, 100..200).is_err());
         assert!(Node::decode(bytes.clone().into(), 1, 200, 101..200).is_err());
         assert!(Node::decode(bytes.into(), 1, 200, 100..188).is_err());
+    }
+
+    #[test]
+    fn keys_out_of_order_are_found() {
+        for keys in [[&b"b"[..], b"a"], [b"b", b"b"]] {
+            let mut writer = NodeWriter::default();
+            assert!(writer.push(100, 50, keys[0]) && writer.push(150, 20, keys[1]));
+            assert_eq!(writer.index_len(), HEADER + 2 * CHILD + 2);
+            let mut out = Vec::new();
+            writer.finish(1, 200, &mut out);
+            assert_eq!(decode(&out).unwrap_err(), "the keys of an index node are not in order");
+        }
+    }
+
+    #[test]
+    fn a_node_without_children_holds_nothing() {
+        let mut out = Vec::new();
+        NodeWriter::default().finish(1, 200, &mut out);
+        let node = decode(&out).unwrap();
+        assert!(node.is_empty() && node.find(b"").is_none());
     }
 
     #[test]
