@@ -176,7 +176,7 @@ pub(super) fn map_may_fail(filesystem: Filesystem, file: impl AsFd) -> bool {
 mod tests {
     use super::*;
     use crate::files::prepare::open_directory;
-    use crate::files::quiet_thread::testing::{mount, with_mounts};
+    use crate::files::quiet_thread::testing::{mount, skipped, with_mounts};
     use crate::files::storage::{Access, Directory};
     use std::process::Command;
 
@@ -236,8 +236,7 @@ mod tests {
         std::fs::create_dir(&point).unwrap();
         std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
         if !Command::new("mkfs.btrfs").arg("-q").arg(&image).output().is_ok_and(|made| made.status.success()) {
-            eprintln!("skipped: needs mkfs.btrfs");
-            return;
+            return skipped("needs mkfs.btrfs");
         }
         with_mounts(|| {
             mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);

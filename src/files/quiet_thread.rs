@@ -72,6 +72,7 @@ mod tests {
 /// Threads whose umask or mounts are their own, so that tests beside them don't notice.
 #[cfg(test)]
 pub(crate) mod testing {
+    use std::io::{self, Write};
     use std::process::Command;
 
     fn with_own<T: Send>(what: libc::c_int, f: impl FnOnce() -> T + Send) -> Result<T, std::io::Error> {
@@ -114,8 +115,14 @@ pub(crate) mod testing {
             f();
         };
         if let Err(error) = with_own(libc::CLONE_FS | libc::CLONE_NEWNS, private) {
-            eprintln!("skipped: needs root ({error})");
+            skipped(&format!("needs root ({error})"));
         }
+    }
+
+    /// Says, past the test harness, which keeps to itself what a test prints, that the test of this thread can't be run here.
+    pub(crate) fn skipped(why: &str) {
+        let thread = std::thread::current();
+        let _ = writeln!(io::stderr(), "\nSKIPPED: {}: {why}", thread.name().unwrap_or("a test"));
     }
 
     /// Runs mount(8).

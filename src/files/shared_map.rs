@@ -147,7 +147,7 @@ fn timespec(timeout: Duration) -> Timespec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::quiet_thread::testing::{mount, with_mounts};
+    use crate::files::quiet_thread::testing::{mount, skipped, with_mounts};
     use std::fs::File;
     use std::process::Command;
     use std::sync::mpsc;
@@ -228,8 +228,7 @@ mod tests {
         std::fs::create_dir(&point).unwrap();
         File::create(&image).unwrap().set_len(400 << 20).unwrap();
         if !Command::new("mkfs.xfs").arg("-q").arg(&image).output().is_ok_and(|made| made.status.success()) {
-            eprintln!("skipped: needs mkfs.xfs");
-            return;
+            return skipped("needs mkfs.xfs");
         }
         with_mounts(|| {
             mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
