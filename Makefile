@@ -65,7 +65,7 @@ test-real:
 	lab/real
 
 # Every line of the benchmark at a tiny size, and whether the engines answer right.
-test-bench: build
+test-bench: tools build
 	cd benches/peers && $(CARGO) test --no-fail-fast
 
 # The same as long as one likes: make torture SECONDS=3600
@@ -87,8 +87,8 @@ fmt:
 lint:
 	for folder in $(RUSTS); do (cd $$folder && $(CARGO) clippy --all-targets -- -D warnings) || exit; done
 
-# dirkv beside its peers: some minutes, with LONG=1 about an hour; BENCH="--only get --dir FOLDER" and the like choose.
-bench: build
+# dirkv beside its peers: some minutes, with LONG=1 much longer; BENCH="--only get --dir FOLDER" and the like choose.
+bench: tools build
 	cd benches/peers && $(CARGO) run --release --locked -- $(if $(LONG),--long) --out "$(CURDIR)/target/peers" $(BENCH)
 
 # dirkv beside the bare system calls, and what the C interface adds to a call.

@@ -11,7 +11,7 @@ use crate::engines::Kind;
 const HELP: &str = "\
 Measures dirkv, through its C interface, beside LMDB, SQLite, redb, fjall and the raw limit.
 
-  --long            the full form, about an hour; without it the short one, some minutes
+  --long            the full form, which takes long; without it the short one, some minutes
   --tiny            only whether everything runs and every answer is right
   --only WORDS      lines whose id begins with one of these, separated by commas (see --list); may be repeated
   --engines NAMES   dirkv and these only, separated by commas

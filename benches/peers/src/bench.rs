@@ -59,7 +59,7 @@ impl Form {
         }
     }
 
-    /// About an hour.
+    /// With the sizes and rounds that the figures are published with.
     pub fn long() -> Form {
         Form {
             name: "long",

@@ -17,10 +17,12 @@ impl Figure {
         Figure { median: median(samples), low: quantile(samples, 0.25), high: quantile(samples, 0.75) }
     }
 
-    /// The ratio of two sides that were measured in turns: round by round, so that what disturbed both counts little.
-    pub fn ratio(over: &[f64], under: &[f64]) -> Figure {
-        let ratios: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
-        Figure::of(&ratios)
+    /// The ratio of two sides that were measured in turns: round by round, so that what disturbed both counts little. A round
+    /// in which both are nothing has no ratio.
+    pub fn ratio(over: &[f64], under: &[f64]) -> Option<Figure> {
+        let ratios = over.iter().zip(under).map(|(over, under)| over / under).filter(|ratio| !ratio.is_nan());
+        let ratios: Vec<f64> = ratios.collect();
+        (!ratios.is_empty()).then(|| Figure::of(&ratios))
     }
 }
 
@@ -60,7 +62,14 @@ mod tests {
     #[test]
     fn ratios_are_taken_round_by_round() {
         // Both sides were three times slower in the second round.
-        let figure = Figure::ratio(&[30.0, 10.0, 30.0], &[10.0, 5.0, 15.0]);
+        let figure = Figure::ratio(&[30.0, 10.0, 30.0], &[10.0, 5.0, 15.0]).unwrap();
         assert_eq!((figure.median, figure.low, figure.high), (2.0, 2.0, 2.5));
+    }
+
+    #[test]
+    fn of_nothing_over_nothing_there_is_no_ratio() {
+        let figure = Figure::ratio(&[0.0, 10.0, 30.0], &[0.0, 5.0, 10.0]).unwrap();
+        assert_eq!((figure.low, figure.median, figure.high), (2.25, 2.5, 2.75));
+        assert_eq!(Figure::ratio(&[0.0], &[0.0]), None);
     }
 }

@@ -96,13 +96,6 @@ struct Thread<'a> {
 }
 
 impl Session for Thread<'_> {
-    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool> {
-        self.view(name, &mut |bytes| {
-            value.clear();
-            value.extend_from_slice(bytes);
-        })
-    }
-
     fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let found = self.store.plain().get(name.flat)?;
         Ok(found.map(|value| see(&value)).is_some())

@@ -136,7 +136,12 @@ pub trait Engine: Send + std::marker::Sync {
 /// One thread's way to a store.
 pub trait Session {
     /// Copies a value to the caller's memory; false if there is none.
-    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool>;
+    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool> {
+        self.view(name, &mut |bytes| {
+            value.clear();
+            value.extend_from_slice(bytes);
+        })
+    }
 
     /// Shows a value where it lies, without a copy where the engine can do that.
     fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool>;

@@ -75,13 +75,6 @@ impl Thread<'_> {
 }
 
 impl Session for Thread<'_> {
-    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool> {
-        self.view(name, &mut |bytes| {
-            value.clear();
-            value.extend_from_slice(bytes);
-        })
-    }
-
     fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let map = self.raw.map.read().map_err(|_| "the map's lock is poisoned")?;
         Ok(map.get(name.flat).map(|value| see(value)).is_some())

@@ -69,13 +69,6 @@ impl Thread<'_> {
 }
 
 impl Session for Thread<'_> {
-    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool> {
-        self.view(name, &mut |bytes| {
-            value.clear();
-            value.extend_from_slice(bytes);
-        })
-    }
-
     fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let table = self.read()?.open_table(TABLE)?;
         let found = table.get(name.flat)?;

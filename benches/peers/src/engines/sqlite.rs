@@ -118,13 +118,6 @@ impl Thread {
 type Seen = Result<bool>;
 
 impl Session for Thread {
-    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool> {
-        self.view(name, &mut |bytes| {
-            value.clear();
-            value.extend_from_slice(bytes);
-        })
-    }
-
     fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let mut statement = self.connection.prepare_cached(GET)?;
         let mut rows = statement.query([name.flat])?;

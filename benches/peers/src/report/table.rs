@@ -85,7 +85,7 @@ fn absolute(measured: &Measured, metric: Metric) -> String {
 }
 
 fn cell(figure: Option<Figure>) -> String {
-    // Of nothing over nothing there is no ratio.
+    // Of something over nothing there is no figure.
     figure
         .filter(|figure| figure.median.is_finite())
         .map_or_else(|| "-".to_owned(), |f| format!("{} ({} to {})", number(f.median), number(f.low), number(f.high)))

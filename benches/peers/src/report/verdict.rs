@@ -9,7 +9,7 @@ use crate::statistics::{Figure, median};
 /// How many times as good as another dirkv is, with its spread; more than 1 is better, whatever the metric.
 pub fn ratio(measured: &Measured, metric: Metric, kind: Kind) -> Option<Figure> {
     let (ours, theirs) = (measured.of(metric, Kind::Dirkv)?, measured.of(metric, kind)?);
-    Some(if metric.rises() { Figure::ratio(ours, theirs) } else { Figure::ratio(theirs, ours) })
+    if metric.rises() { Figure::ratio(ours, theirs) } else { Figure::ratio(theirs, ours) }
 }
 
 /// The peer that is best in this line.

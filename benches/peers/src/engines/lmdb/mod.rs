@@ -45,13 +45,6 @@ struct Thread<'a> {
 }
 
 impl Session for Thread<'_> {
-    fn get(&mut self, name: Name<'_>, value: &mut Vec<u8>) -> Result<bool> {
-        self.view(name, &mut |bytes| {
-            value.clear();
-            value.extend_from_slice(bytes);
-        })
-    }
-
     fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let cut = self.reader.renew()?;
         let found = cut.get(name.flat)?;
