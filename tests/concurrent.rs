@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -35,19 +36,45 @@ fn in_threads(count: usize, f: impl Fn(usize) + Sync) {
     });
 }
 
-/// Starts a part so often, lets all begin at once when all are ready, and returns what each said.
+/// Starts a part so often, and lets all begin at once when all are ready.
 #[track_caller]
-fn all_at_once(part: &str, count: usize, path: &Path, settings: &[(&str, String)]) -> Vec<Vec<String>> {
-    let mut children: Vec<_> = (0..count)
-        .map(|n| {
-            let mut settings = settings.to_vec();
-            settings.push(("number", n.to_string()));
-            Child::start(part, path, &settings)
-        })
-        .collect();
+fn start_together(part: &str, count: usize, path: &Path) -> Vec<Child> {
+    let mut children: Vec<_> = (0..count).map(|n| Child::start(part, path, &[("number", n.to_string())])).collect();
     children.iter_mut().for_each(|child| child.expect("ready"));
     children.iter_mut().for_each(|child| child.order("go"));
-    children.into_iter().map(Child::finish).collect()
+    children
+}
+
+/// The same, and returns what each said.
+#[track_caller]
+fn all_at_once(part: &str, count: usize, path: &Path) -> Vec<Vec<String>> {
+    start_together(part, count, path).into_iter().map(Child::finish).collect()
+}
+
+/// Starts four of `writers` beside two of `lookers`, and lets nobody end before each looker has seen what it waits for.
+#[track_caller]
+fn watched(writers: &str, lookers: &str, path: &Path) {
+    let mut lookers: Vec<_> = (0..2).map(|_| Child::start(lookers, path, &[])).collect();
+    lookers.iter_mut().for_each(|child| child.expect("ready"));
+    let mut writers = start_together(writers, 4, path);
+    lookers.iter_mut().for_each(|child| child.expect("seen"));
+    for child in writers.iter_mut().chain(&mut lookers) {
+        child.order("enough");
+    }
+    writers.into_iter().chain(lookers).for_each(|child| drop(child.finish()));
+}
+
+/// Calls `f` with 0, 1, ... at least so often, and until the parent has seen enough.
+fn until_enough(part: &Part, least: u64, f: impl FnMut(u64)) {
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let listener = scope.spawn(|| {
+            part.order();
+            enough.store(true, Ordering::SeqCst);
+        });
+        (0..).take_while(|n| *n < least || !enough.load(Ordering::SeqCst)).for_each(f);
+        listener.join().unwrap();
+    });
 }
 
 fn number(bytes: &[u8]) -> u64 {
@@ -91,7 +118,7 @@ fn increments_add_up(settings: &[(&str, &str)]) {
     for counter in ["counter", "by revision"] {
         store.upsert("sums", counter, &0u64.to_le_bytes(), 0).unwrap();
     }
-    all_at_once("increments", PROCESSES, dir.path(), &[]);
+    all_at_once("increments", PROCESSES, dir.path());
     let total = INCREMENTS * (PROCESSES * THREADS) as u64;
     for counter in ["counter", "by revision"] {
         assert_eq!(number(&store.get("sums", counter).unwrap()), total, "{counter}");
@@ -137,7 +164,7 @@ fn creates(part: &Part) {
 #[test]
 fn a_create_succeeds_exactly_once() {
     let dir = tempfile::tempdir().unwrap();
-    let said = all_at_once("creates", PROCESSES, dir.path(), &[]);
+    let said = all_at_once("creates", PROCESSES, dir.path());
     let mut made: Vec<u32> = said.iter().flatten().map(|line| line.parse().unwrap()).collect();
     made.sort_unstable();
     assert_eq!(made, (0..CREATES).collect::<Vec<_>>());
@@ -150,7 +177,7 @@ fn batches(part: &Part) {
     let mine = part.number("number") << 32;
     part.report("ready");
     part.order();
-    for n in 0..120u64 {
+    until_enough(part, 120, |n| {
         let value = (mine | n).to_le_bytes().repeat(8);
         let keys: Vec<String> = (0..50).map(|i| format!("{i:02}")).collect();
         let items: Vec<_> = keys.iter().map(|k| NewItem { key: k.as_bytes(), value: &value, ttl: 0 }).collect();
@@ -158,31 +185,24 @@ fn batches(part: &Part) {
         if n % 20 == 19 {
             store.delete_bucket("", "batch").unwrap_or_else(|e| assert_eq!(e.code, Code::NotFound, "{e}"));
         }
-    }
+    });
 }
 
 fn onlooker(part: &Part) {
     let store = open_with(&part.path, &[("read_only", "true")]);
     part.report("ready");
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let looker = scope.spawn(|| {
-            let (mut looks, mut newest) = (0u64, 0);
-            while !stop.load(Ordering::SeqCst) {
-                let items = store.items("batch", None, 0, false).unwrap();
-                assert!(items.is_empty() || items.len() == 50, "{} items of a batch", items.len());
-                assert!(items.iter().all(|i| i.value == items[0].value && i.revision == items[0].revision));
-                if let Some(first) = items.first() {
-                    assert!(first.revision >= newest, "time went backwards");
-                    newest = first.revision;
-                    looks += 1;
-                }
+    let mut newest = 0;
+    until_enough(part, 1, |_| {
+        let items = store.items("batch", None, 0, false).unwrap();
+        assert!(items.is_empty() || items.len() == 50, "{} items of a batch", items.len());
+        assert!(items.iter().all(|i| i.value == items[0].value && i.revision == items[0].revision));
+        if let Some(first) = items.first() {
+            assert!(first.revision >= newest, "time went backwards");
+            if newest == 0 {
+                part.report("seen");
             }
-            looks
-        });
-        part.order();
-        stop.store(true, Ordering::SeqCst);
-        part.report(looker.join().unwrap());
+            newest = first.revision;
+        }
     });
 }
 
@@ -190,14 +210,7 @@ fn onlooker(part: &Part) {
 fn batches_are_never_seen_in_part() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
-    let mut onlookers: Vec<_> = (0..2).map(|_| Child::start("onlooker", dir.path(), &[])).collect();
-    onlookers.iter_mut().for_each(|child| child.expect("ready"));
-    all_at_once("batches", 4, dir.path(), &[]);
-    for mut child in onlookers {
-        child.order("stop");
-        let looks: u64 = child.finish()[0].parse().unwrap();
-        assert!(looks > 0, "saw nothing");
-    }
+    watched("batches", "onlooker", dir.path());
     assert_clean(&open(dir.path()));
 }
 
@@ -213,10 +226,10 @@ fn moves(part: &Part) {
     // Each writer has accounts of its own, so that a batch needs no condition.
     let bucket = format!("accounts/{me}/of/it");
     let mut held = vec![100u64; usize::try_from(ACCOUNTS).unwrap()];
-    for _ in 0..300 {
+    until_enough(part, 300, |_| {
         let (from, to) = (rng.usize(..held.len()), rng.usize(..held.len()));
         if from == to || held[from] == 0 {
-            continue;
+            return;
         }
         (held[from], held[to]) = (held[from] - 1, held[to] + 1);
         let (a, b) = (from.to_string(), to.to_string());
@@ -224,27 +237,20 @@ fn moves(part: &Part) {
         let items =
             [NewItem { key: a.as_bytes(), value: &x, ttl: 0 }, NewItem { key: b.as_bytes(), value: &y, ttl: 0 }];
         store.upsert_items(&bucket, &items).unwrap();
-    }
+    });
 }
 
 fn lister(part: &Part) {
     let store = open(&part.path);
     part.report("ready");
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let looker = scope.spawn(|| {
-            let mut different = std::collections::BTreeSet::new();
-            while !stop.load(Ordering::SeqCst) {
-                let items = store.items("accounts", None, 0, true).unwrap();
-                let sum: u64 = items.iter().map(|i| number(&i.value)).sum();
-                assert_eq!((items.len() as u64, sum), (4 * ACCOUNTS, 4 * ACCOUNTS * 100), "not one moment");
-                different.insert(items.iter().map(|i| i.revision).max());
-            }
-            different.len()
-        });
-        part.order();
-        stop.store(true, Ordering::SeqCst);
-        part.report(looker.join().unwrap());
+    let mut moments = BTreeSet::new();
+    until_enough(part, 1, |_| {
+        let items = store.items("accounts", None, 0, true).unwrap();
+        let sum: u64 = items.iter().map(|i| number(&i.value)).sum();
+        assert_eq!((items.len() as u64, sum), (4 * ACCOUNTS, 4 * ACCOUNTS * 100), "not one moment");
+        if moments.insert(items.iter().map(|i| i.revision).max()) && moments.len() == 2 {
+            part.report("seen");
+        }
     });
 }
 
@@ -258,14 +264,7 @@ fn a_recursive_listing_is_one_cut_while_four_write() {
         let items: Vec<_> = keys.iter().map(|k| NewItem { key: k.as_bytes(), value: &value, ttl: 0 }).collect();
         store.upsert_items(format!("accounts/{writer}/of/it"), &items).unwrap();
     }
-    let mut listers: Vec<_> = (0..2).map(|_| Child::start("lister", dir.path(), &[])).collect();
-    listers.iter_mut().for_each(|child| child.expect("ready"));
-    all_at_once("moves", 4, dir.path(), &[]);
-    for mut child in listers {
-        child.order("stop");
-        let moments: u64 = child.finish()[0].parse().unwrap();
-        assert!(moments > 1, "saw {moments} moments");
-    }
+    watched("moves", "lister", dir.path());
 }
 
 #[test]
