@@ -122,6 +122,12 @@ impl Memtable {
         segment_of(position) == self.segment.number() && position <= self.applied()
     }
 
+    /// Whether nothing was applied yet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.applied() == crate::format::segment::start(self.segment.number())
+    }
+
     /// Applies one frame that begins at `offset` of the segment. The error names what is wrong with it.
     pub fn apply(&self, frame: &Frame<'_>, at: u64) -> std::result::Result<Position, &'static str> {
         let revision = position(self.segment.number(), at + frame.len() as u64);
