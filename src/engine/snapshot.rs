@@ -68,7 +68,7 @@ impl Snapshot {
     pub fn get<R>(&self, key: &[u8], f: impl FnOnce(Item<'_>) -> Result<R>) -> Result<Option<R>> {
         let hash = hash(key);
         let mut hidden = 0;
-        for table in self.view.memtables.iter().rev().filter(|table| !table.is_empty()) {
+        for table in self.view.memtables.iter().rev().filter(|table| table.may_tell(hash)) {
             let table = table.read();
             hidden = hidden.max(table.hidden(key, self.at));
             if let Some(version) = table.find(key, hash, self.at) {
