@@ -11,6 +11,7 @@ use crate::format::position::Position;
 use crate::sabotage::{self, Sabotage};
 use arc_swap::Guard;
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The store as of one position. It keeps its files open, so hold it no longer than needed.
@@ -158,6 +159,16 @@ impl Cursor<'_> {
         }
         self.snapshot.note(self.merge.seen());
         Ok(self.merge.current().and_then(Version::item))
+    }
+
+    /// Calls `f` with the items from the next one on, until it breaks; `next` then goes on after the item with which it did so.
+    pub fn visit<B>(&mut self, f: impl FnMut(Item<'_>) -> Result<ControlFlow<B>>) -> Result<ControlFlow<B>> {
+        if !std::mem::take(&mut self.fresh) {
+            self.merge.advance()?;
+        }
+        let outcome = self.merge.visit(f);
+        self.snapshot.note(self.merge.seen());
+        outcome
     }
 
     /// Moves to the first key at or after `key`, which `next` then gives.
