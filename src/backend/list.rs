@@ -196,7 +196,7 @@ fn walk(
     start: Option<&Key>,
     mut f: impl FnMut(engine::Item<'_>) -> Result<ControlFlow<Option<Key>>>,
 ) -> Result<()> {
-    let mut cursor = view.scan(start.unwrap_or(prefix), prefix.end().as_deref())?;
+    let mut cursor = view.scan_bucket(prefix, start.unwrap_or(prefix), prefix.end().as_deref())?;
     while let Break(Some(beyond)) = cursor.visit(&mut f)? {
         cursor.seek(&beyond)?;
     }

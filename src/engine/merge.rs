@@ -45,8 +45,19 @@ impl<'a> Merge<'a> {
     /// A merge of `inputs`, in any order, as of position `at` (which bounds the range tombstones; the sources bound their
     /// versions themselves), over the keys before `end`. It stands nowhere; `seek` comes first.
     pub fn new(inputs: Vec<Input<'a>>, at: Position, end: Option<&[u8]>, mode: Mode) -> Merge<'a> {
-        let (sources, ranges): (Vec<_>, Vec<_>) = inputs.into_iter().map(|input| (input.source, input.ranges)).unzip();
-        let ranges = ranges.into_iter().filter(|set| !set.is_empty()).collect();
+        let (sources, ranges) = inputs.into_iter().map(|input| (input.source, input.ranges)).unzip();
+        Merge::of(sources, ranges, at, end, mode)
+    }
+
+    /// The same with range tombstones that need not have a source beside them.
+    pub fn of(
+        sources: Vec<Box<dyn Source + 'a>>,
+        mut ranges: Vec<Arc<RangeSet>>,
+        at: Position,
+        end: Option<&[u8]>,
+        mode: Mode,
+    ) -> Merge<'a> {
+        ranges.retain(|set| !set.is_empty());
         Merge { sources, heap: Vec::new(), ranges, at, end: end.map(Box::from), mode, seen: 0, next: Vec::new() }
     }
 

@@ -1,7 +1,8 @@
 //! A memtable's versions in the order of their keys, for listings and flushes.
 
-use super::{Inner, Memtable, Place, Written, offset};
+use super::{Inner, Memtable, Place, Written, hash, offset};
 use crate::engine::log::Segment;
+use crate::engine::ranges::RangeSet;
 use crate::engine::source::{Source, State, Version, Visit};
 use crate::engine::value::Stored;
 use crate::error::Result;
@@ -15,6 +16,17 @@ impl Memtable {
     /// A sorted source of the versions at or below `at`.
     pub fn source(&self, at: Position) -> MemSource<'_> {
         MemSource { table: self, at, order: self.order(), next: 0, key: Vec::new(), value: Vec::new(), found: None }
+    }
+
+    /// What a listing of the bucket with this prefix (of everything, if it is empty) takes from here: such a source, unless
+    /// surely no version lies under the prefix, and the range tombstones, if there are any.
+    pub fn bucket(&self, prefix: &[u8], at: Position) -> (Option<MemSource<'_>>, Option<Arc<RangeSet>>) {
+        let (may_hold, ranges) = {
+            let inner = self.inner.read();
+            let may_hold = prefix.is_empty() || inner.buckets.contains(&hash(prefix));
+            (may_hold, (!inner.ranges.is_empty()).then(|| inner.ranges.clone()))
+        };
+        (may_hold.then(|| self.source(at)), ranges)
     }
 
     fn order(&self) -> Arc<Vec<u32>> {
@@ -239,5 +251,15 @@ mod tests {
             let stands_at = if visited.len() == limit { all.last().copied() } else { expected.nth(all.len()) };
             prop_assert_eq!(source.current().map(shown), stands_at);
         }
+    }
+
+    #[test]
+    fn a_bucket_with_nothing_but_a_tombstone_is_asked() {
+        let table = table();
+        table.inner.write().apply(Op::Delete { key: b"a\x01k" }, 5, 0);
+        assert!(table.bucket(b"a\x01", 9).0.is_some() && table.bucket(b"", 9).0.is_some());
+        assert!(table.bucket(b"b\x01", 9).0.is_none() && table.bucket(b"b\x01", 9).1.is_none());
+        table.inner.write().apply(Op::DeleteRange { start: b"b\x01", end: b"b\x02" }, 6, 0);
+        assert!(table.bucket(b"b\x01", 9).0.is_none() && table.bucket(b"b\x01", 9).1.is_some());
     }
 }
