@@ -1,11 +1,14 @@
 //! Listings: one consistent cut, sorted by component, bytewise; a key comes before the bucket of its name. Pages go on by
 //! the name that came last, which need not be there any more. The reserved bucket of the locks shows in none.
 
+use std::borrow::Cow;
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use super::limits::Listing;
 use super::name::{self, Key, LOCKS};
 use super::read::Item;
 use super::{Backend, ttl};
-use crate::engine::{Cursor, Snapshot};
+use crate::engine::{self, Snapshot};
 use crate::error::Result;
 use crate::format::key::SEPARATOR;
 
@@ -18,6 +21,60 @@ pub struct Name {
     pub is_bucket: bool,
 }
 
+/// One in each of eight bytes.
+const EACH: u64 = u64::MAX / 0xff;
+
+/// The name of a key or a bucket, or a path relative to the bucket listed, as a part of an engine's key.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a>(&'a [u8]);
+
+impl<'a> Part<'a> {
+    /// Whether it is ASCII without a separator, as nearly all are: the bytes are the name. (No name holds a byte below the
+    /// separator.)
+    fn is_plain(self) -> bool {
+        let is_plain = |b: &u8| b.is_ascii() && *b > SEPARATOR;
+        // Eight bytes at once: subtraction sets the highest bit of a byte that is too small. The last eight may overlap.
+        let are_plain = |eight: &[u8; 8]| {
+            let bytes = u64::from_le_bytes(*eight);
+            (bytes | bytes.wrapping_sub(EACH * u64::from(SEPARATOR + 1))) & (EACH << 7) == 0
+        };
+        match self.0.last_chunk() {
+            Some(last) => self.0.as_chunks().0.iter().chain([last]).all(are_plain),
+            None => self.0.iter().all(is_plain),
+        }
+    }
+
+    /// Where the first component ends, if it isn't the last.
+    fn separator(self) -> Option<usize> {
+        if self.is_plain() { None } else { self.0.iter().position(|b| *b == SEPARATOR) }
+    }
+
+    /// The name's bytes, which are UTF-8.
+    pub fn bytes(self) -> Result<Cow<'a, [u8]>> {
+        if self.is_plain() {
+            return Ok(Cow::Borrowed(self.0));
+        }
+        Ok(Cow::Owned(self.text()?.into_bytes()))
+    }
+
+    /// The name.
+    fn text(self) -> Result<String> {
+        name::decode(self.0)
+    }
+}
+
+/// An item as a listing shows it, borrowed from the store where that is possible.
+pub(crate) struct Listed<'a> {
+    /// Its key; in a recursive listing its path relative to the bucket listed.
+    pub name: Part<'a>,
+    /// Its value.
+    pub value: Cow<'a, [u8]>,
+    /// When it expires, in nanoseconds since the epoch; 0 is never.
+    pub expires: i64,
+    /// The revision of the change that made it what it is.
+    pub revision: u64,
+}
+
 impl Backend {
     /// The names of the unexpired keys of a bucket and of its direct sub-buckets that hold any, each once, sorted. A
     /// bucket that is absent has none.
@@ -26,35 +83,53 @@ impl Backend {
     /// how many (0: all). A key and a bucket of the same name are never parted: a page that would end between the two
     /// holds one name more, and so the last name of a page, as the `after` of the next, skips and repeats nothing.
     pub fn keys(&self, bucket: impl AsRef<[u8]>, after: Option<&[u8]>, limit: u64) -> Result<Vec<Name>> {
+        let mut names = Vec::new();
+        self.each_name(bucket.as_ref(), after, limit, |name, is_bucket| {
+            names.push(Name { name: name.text()?, is_bucket });
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
+    /// The same, one name after the other: `show` is called with each, and with whether it is a bucket.
+    pub(crate) fn each_name(
+        &self,
+        bucket: &[u8],
+        after: Option<&[u8]>,
+        limit: u64,
+        mut show: impl FnMut(Part<'_>, bool) -> Result<()>,
+    ) -> Result<()> {
         self.enter()?;
-        let prefix = Key::bucket(bucket.as_ref())?;
+        let prefix = Key::bucket(bucket)?;
         let start = after.map(|after| prefix.after_name(after)).transpose()?;
         let view = self.engine.snapshot()?;
         let now = self.clock.now();
-        let mut cursor = cursor(&view, &prefix, start.as_ref())?;
-        let (mut names, mut size) = (Vec::<Name>::new(), Listing::default());
-        while let Some(item) = cursor.next()? {
+        // The last key is known once the page is full.
+        let (mut size, mut count, mut last_key) = (Listing::default(), 0, Vec::new());
+        walk(&view, &prefix, start.as_ref(), |item| {
             let rest = &item.key[prefix.len()..];
-            let sub_bucket = rest.iter().position(|b| *b == SEPARATOR);
+            let sub_bucket = Part(rest).separator();
             let found = &rest[..sub_bucket.unwrap_or(rest.len())];
             // Beyond the limit only the bucket that bears the name of the last key.
-            if is_full(names.len(), limit) && (sub_bucket.is_none() || !ends_in_key(&names, found)) {
-                break;
+            if is_full(count, limit) && (sub_bucket.is_none() || last_key != found) {
+                return Ok(Break(None));
             }
             let is_reserved = item.key.starts_with(LOCKS);
             if !is_reserved && ttl::is_expired(item.tag, now) {
-                continue;
+                return Ok(Continue(()));
             }
-            let beyond = sub_bucket.map(|at| Key::beyond(&item.key[..prefix.len() + at]));
             if !is_reserved {
                 size.add(found.len(), 0)?;
-                names.push(Name { name: name::decode(found)?, is_bucket: sub_bucket.is_some() });
+                show(Part(found), sub_bucket.is_some())?;
+                count += 1;
+                last_key.clear();
+                if is_full(count, limit) && sub_bucket.is_none() {
+                    last_key.extend_from_slice(found);
+                }
             }
-            if let Some(beyond) = beyond {
-                cursor.seek(&beyond)?;
-            }
-        }
-        Ok(names)
+            let beyond = sub_bucket.map(|at| Key::beyond(&item.key[..prefix.len() + at]));
+            Ok(beyond.map_or(Continue(()), |beyond| Break(Some(beyond))))
+        })
     }
 
     /// The unexpired items of a bucket, sorted; with those of all buckets under it, under their relative paths, if
@@ -70,43 +145,104 @@ impl Backend {
         limit: u64,
         recursive: bool,
     ) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        self.each_item(bucket.as_ref(), after, limit, recursive, |Listed { name, value, expires, revision }| {
+            items.push(Item { name: name.text()?, value: value.into_owned(), expires, revision });
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// The same, one item after the other: `show` is called with each.
+    pub(crate) fn each_item(
+        &self,
+        bucket: &[u8],
+        after: Option<&[u8]>,
+        limit: u64,
+        recursive: bool,
+        mut show: impl FnMut(Listed<'_>) -> Result<()>,
+    ) -> Result<()> {
         self.enter()?;
-        let prefix = Key::bucket(bucket.as_ref())?;
+        let prefix = Key::bucket(bucket)?;
         let start = after.map(|after| if recursive { prefix.after_path(after) } else { prefix.after_name(after) });
         let start = start.transpose()?;
         let view = self.engine.snapshot()?;
         let now = self.clock.now();
-        let mut cursor = cursor(&view, &prefix, start.as_ref())?;
-        let (mut items, mut size) = (Vec::new(), Listing::default());
-        while !is_full(items.len(), limit)
-            && let Some(item) = cursor.next()?
-        {
+        let (mut size, mut count) = (Listing::default(), 0);
+        walk(&view, &prefix, start.as_ref(), |item| {
             let rest = &item.key[prefix.len()..];
-            if let Some(at) = rest.iter().position(|b| *b == SEPARATOR)
+            if let Some(at) = Part(rest).separator()
                 && (!recursive || item.key.starts_with(LOCKS))
             {
-                let beyond = Key::beyond(&item.key[..prefix.len() + at]);
-                cursor.seek(&beyond)?;
-            } else if !ttl::is_expired(item.tag, now) {
-                size.add(rest.len(), item.len())?;
-                let (expires, revision) = (ttl::expires(item.tag), item.revision);
-                items.push(Item { name: name::decode(rest)?, value: item.bytes()?.into_owned(), expires, revision });
+                return Ok(Break(Some(Key::beyond(&item.key[..prefix.len() + at]))));
             }
-        }
-        Ok(items)
+            if ttl::is_expired(item.tag, now) {
+                return Ok(Continue(()));
+            }
+            size.add(rest.len(), item.len())?;
+            let (expires, revision) = (ttl::expires(item.tag), item.revision);
+            show(Listed { name: Part(rest), value: item.bytes()?, expires, revision })?;
+            count += 1;
+            Ok(if is_full(count, limit) { Break(None) } else { Continue(()) })
+        })
     }
 }
 
-/// A cursor over the bucket whose prefix is `prefix`, from `start` on.
-fn cursor<'a>(view: &'a Snapshot, prefix: &Key, start: Option<&Key>) -> Result<Cursor<'a>> {
-    view.scan(start.unwrap_or(prefix), prefix.end().as_deref())
+/// Calls `f` with one item after the other of the bucket whose prefix is `prefix`, from `start` on. It breaks with the key
+/// from which to go on, or to end.
+fn walk(
+    view: &Snapshot,
+    prefix: &Key,
+    start: Option<&Key>,
+    mut f: impl FnMut(engine::Item<'_>) -> Result<ControlFlow<Option<Key>>>,
+) -> Result<()> {
+    let mut cursor = view.scan_bucket(prefix, start.unwrap_or(prefix), prefix.end().as_deref())?;
+    while let Break(Some(beyond)) = cursor.visit(&mut f)? {
+        cursor.seek(&beyond)?;
+    }
+    Ok(())
 }
 
-fn is_full(len: usize, limit: u64) -> bool {
-    limit != 0 && u64::try_from(len).is_ok_and(|len| len >= limit)
+fn is_full(count: u64, limit: u64) -> bool {
+    limit != 0 && count >= limit
 }
 
-/// Whether the last name is the key `name`.
-fn ends_in_key(names: &[Name], name: &[u8]) -> bool {
-    names.last().is_some_and(|last| !last.is_bucket && last.name.as_bytes() == name)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use proptest::prelude::*;
+
+    fn any_byte() -> impl Strategy<Value = u8> {
+        prop::sample::select(&b"\x00\x01\x02az\x7f\xc3\xa9"[..])
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_is_spelled_byte_by_byte(part in prop::collection::vec(any_byte(), 0..40)) {
+            let (wanted, part) = (part.iter().map(|b| if *b == SEPARATOR { b'/' } else { *b }).collect(), Part(&part));
+            prop_assert_eq!(part.separator(), part.0.iter().position(|b| *b == SEPARATOR));
+            let (bytes, text) = (part.bytes(), part.text());
+            match String::from_utf8(wanted) {
+                Ok(wanted) => {
+                    prop_assert_eq!(&*bytes.unwrap(), wanted.as_bytes());
+                    prop_assert_eq!(text.unwrap(), wanted);
+                }
+                Err(_) => {
+                    prop_assert_eq!(bytes.unwrap_err().code, Code::Corrupt);
+                    prop_assert_eq!(text.unwrap_err().code, Code::Corrupt);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn plain_names_are_borrowed_and_no_others() {
+        for name in ["key", "key-0000000007", "a name of more than two words, for sure\x7f"] {
+            assert!(matches!(Part(name.as_bytes()).bytes(), Ok(Cow::Borrowed(_))), "{name}");
+        }
+        for name in ["a\x01b", "an-é", "an-é-and-more-behind-it", "much-in-front-of-it-é", "aaaaaaaa\x01bbbbbbbb"] {
+            assert!(matches!(Part(name.as_bytes()).bytes(), Ok(Cow::Owned(_))), "{name}");
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use super::ranges::RangeSet;
 use super::source::{Source, State, Version};
+use super::value::Item;
 use crate::error::Result;
 use crate::format::position::Position;
 use crate::sabotage::{self, Sabotage};
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What a merge is for.
@@ -35,21 +37,82 @@ pub struct Merge<'a> {
     end: Option<Box<[u8]>>,
     mode: Mode,
     seen: Position,
+    /// Where the next source comes in; kept for its memory.
+    next: Vec<u8>,
 }
 
 impl<'a> Merge<'a> {
     /// A merge of `inputs`, in any order, as of position `at` (which bounds the range tombstones; the sources bound their
     /// versions themselves), over the keys before `end`. It stands nowhere; `seek` comes first.
     pub fn new(inputs: Vec<Input<'a>>, at: Position, end: Option<&[u8]>, mode: Mode) -> Merge<'a> {
-        let (sources, ranges): (Vec<_>, Vec<_>) = inputs.into_iter().map(|input| (input.source, input.ranges)).unzip();
-        let ranges = ranges.into_iter().filter(|set| !set.is_empty()).collect();
-        Merge { sources, heap: Vec::new(), ranges, at, end: end.map(Box::from), mode, seen: 0 }
+        let (sources, ranges) = inputs.into_iter().map(|input| (input.source, input.ranges)).unzip();
+        Merge::of(sources, ranges, at, end, mode)
+    }
+
+    /// The same with range tombstones that need not have a source beside them.
+    pub fn of(
+        sources: Vec<Box<dyn Source + 'a>>,
+        mut ranges: Vec<Arc<RangeSet>>,
+        at: Position,
+        end: Option<&[u8]>,
+        mode: Mode,
+    ) -> Merge<'a> {
+        ranges.retain(|set| !set.is_empty());
+        Merge { sources, heap: Vec::new(), ranges, at, end: end.map(Box::from), mode, seen: 0, next: Vec::new() }
     }
 
     /// The largest revision of anything that the merge looked at so far: live versions, tombstones, and range tombstones
     /// that hid something, before `end`.
     pub fn seen(&self) -> Position {
         self.seen
+    }
+
+    /// Calls `f` with the items from here on, until it breaks. The merge then stands at the item with which it did so.
+    ///
+    /// As long as one source alone has the next keys, it is asked for all of them at once.
+    pub fn visit<B>(&mut self, mut f: impl FnMut(Item<'_>) -> Result<ControlFlow<B>>) -> Result<ControlFlow<B>> {
+        while let Some(&top) = self.heap.first() {
+            let stretch = self.visit_top(top, &mut f);
+            if let Some(with) = self.or_nowhere(stretch)? {
+                return Ok(ControlFlow::Break(with));
+            }
+            self.moved(0);
+            let settled = self.settle();
+            self.or_nowhere(settled)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Calls `f` with the items of the top of the heap, up to the next key of any other source, to the end, to a version that
+    /// is hidden by a range tombstone, or until `f` breaks.
+    fn visit_top<B>(
+        &mut self,
+        top: usize,
+        f: &mut impl FnMut(Item<'_>) -> Result<ControlFlow<B>>,
+    ) -> Result<Option<B>> {
+        let others = self.heap.iter().skip(1).take(2).filter_map(|other| self.sources[*other].key());
+        let until = others.chain(self.end.as_deref()).min();
+        self.next.clear();
+        self.next.extend_from_slice(until.unwrap_or_default());
+        let until = until.is_some().then_some(&self.next[..]);
+        let (mut seen, mut broken) = (self.seen, None);
+        self.sources[top].visit(until, &mut |version| {
+            let Version { key, revision, .. } = version;
+            if self.ranges.iter().any(|set| set.newest(key, self.at) > Some(revision)) {
+                return Ok(false);
+            }
+            seen = seen.max(revision);
+            let Some(item) = version.item() else { return Ok(true) };
+            match f(item)? {
+                ControlFlow::Continue(()) => Ok(true),
+                ControlFlow::Break(with) => {
+                    broken = Some(with);
+                    Ok(false)
+                }
+            }
+        })?;
+        self.seen = seen;
+        Ok(broken)
     }
 
     fn start(&mut self, key: &[u8]) -> Result<()> {
@@ -144,7 +207,7 @@ impl<'a> Merge<'a> {
     }
 
     /// After an error the merge stands nowhere.
-    fn or_nowhere(&mut self, outcome: Result<()>) -> Result<()> {
+    fn or_nowhere<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if outcome.is_err() {
             self.heap.clear();
         }
@@ -298,6 +361,20 @@ mod tests {
         all
     }
 
+    /// What a visit shows that breaks at each `stride`-th item.
+    fn visit(merge: &mut Merge<'_>, stride: usize) -> Vec<(u8, Position, bool)> {
+        let mut all = Vec::new();
+        loop {
+            let outcome = merge.visit(|item| {
+                all.push((item.key[0], item.revision, true));
+                Ok(if all.len() % stride == 0 { ControlFlow::Break(all.len()) } else { ControlFlow::Continue(()) })
+            });
+            let ControlFlow::Break(len) = outcome.unwrap() else { return all };
+            assert_eq!((merge.key(), len), (all.last().map(|(key, ..)| std::slice::from_ref(key)), all.len()));
+            merge.advance().unwrap();
+        }
+    }
+
     proptest! {
         #[test]
         fn a_merge_is_what_the_whole_log_says(
@@ -306,18 +383,22 @@ mod tests {
             from in 0..60u8,
             end in 0..61u8,
             backwards in any::<bool>(),
+            stride in 1..9usize,
         ) {
             let mut model = Model::default();
             log.iter().enumerate().for_each(|(i, op)| model.apply(op, i as Position + 1));
             for mode in [Mode::Scan, Mode::Compact] {
-                let inputs = lists(&log, &cuts).into_iter().map(|(list, ranges)| {
-                    Input { source: Box::new(list), ranges: Arc::new(ranges) }
-                });
-                let mut inputs: Vec<_> = inputs.collect();
-                if backwards {
-                    inputs.reverse();
-                }
-                let mut merge = Merge::new(inputs, Position::MAX, Some(&[end]), mode);
+                let build = || {
+                    let inputs = lists(&log, &cuts).into_iter().map(|(list, ranges)| {
+                        Input { source: Box::new(list), ranges: Arc::new(ranges) }
+                    });
+                    let mut inputs: Vec<_> = inputs.collect();
+                    if backwards {
+                        inputs.reverse();
+                    }
+                    Merge::new(inputs, Position::MAX, Some(&[end]), mode)
+                };
+                let mut merge = build();
                 prop_assert!(merge.current().is_none());
                 merge.seek(&[from]).unwrap();
                 let told = drain(&mut merge);
@@ -325,6 +406,10 @@ mod tests {
                 prop_assert!(merge.seen() <= model.seen(from, end));
                 if mode == Mode::Scan {
                     prop_assert_eq!(untold_by(&log, merge.seen(), (from, end), &told), None);
+                    let mut visited = build();
+                    visited.seek(&[from]).unwrap();
+                    prop_assert_eq!(visit(&mut visited, stride), told);
+                    prop_assert_eq!(visited.seen(), merge.seen());
                 }
                 merge.seek(&[from / 2]).unwrap();
                 prop_assert_eq!(drain(&mut merge), model.visible(mode, from / 2, end));

@@ -3,7 +3,7 @@
 use super::Core;
 use super::index::View;
 use super::memtable::hash;
-use super::merge::{Input, Merge, Mode};
+use super::merge::{Merge, Mode};
 use super::source::{Source, Version};
 use super::value::Item;
 use crate::error::Result;
@@ -11,6 +11,7 @@ use crate::format::position::Position;
 use crate::sabotage::{self, Sabotage};
 use arc_swap::Guard;
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The store as of one position. It keeps its files open, so hold it no longer than needed.
@@ -128,13 +129,27 @@ impl Snapshot {
 
     /// The items with keys in `start..end`, sorted; without `end`, to the last key.
     pub fn scan(&self, start: &[u8], end: Option<&[u8]>) -> Result<Cursor<'_>> {
-        let memtables =
-            self.view.memtables.iter().map(|t| Input { source: Box::new(t.source(self.at)), ranges: t.ranges() });
-        let mut inputs: Vec<Input<'_>> = memtables.collect();
-        for table in &self.view.tables {
-            inputs.push(Input { source: Box::new(table.cursor(true)), ranges: table.ranges()? });
+        self.scan_bucket(b"", start, end)
+    }
+
+    /// The same, where all of `start..end` lies under a prefix that ends in the separator: what surely holds nothing there is
+    /// not asked.
+    pub fn scan_bucket(&self, prefix: &[u8], start: &[u8], end: Option<&[u8]>) -> Result<Cursor<'_>> {
+        let (mut sources, mut ranges) = (Vec::<Box<dyn Source + '_>>::new(), Vec::new());
+        for table in &self.view.memtables {
+            let (source, set) = table.bucket(prefix, self.at);
+            ranges.extend(set);
+            if let Some(source) = source {
+                sources.push(Box::new(source));
+            }
         }
-        let mut merge = Merge::new(inputs, self.at, end, Mode::Scan);
+        for table in &self.view.tables {
+            ranges.push(table.ranges()?);
+            if prefix.is_empty() || table.may_hold_bucket(prefix)? {
+                sources.push(Box::new(table.cursor(true)));
+            }
+        }
+        let mut merge = Merge::of(sources, ranges, self.at, end, Mode::Scan);
         merge.seek(start)?;
         Ok(Cursor { merge, snapshot: self, fresh: true })
     }
@@ -170,6 +185,16 @@ impl Cursor<'_> {
         }
         self.snapshot.note(self.merge.seen());
         Ok(self.merge.current().and_then(Version::item))
+    }
+
+    /// Calls `f` with the items from the next one on, until it breaks; `next` then goes on after the item with which it did so.
+    pub fn visit<B>(&mut self, f: impl FnMut(Item<'_>) -> Result<ControlFlow<B>>) -> Result<ControlFlow<B>> {
+        if !std::mem::take(&mut self.fresh) {
+            self.merge.advance()?;
+        }
+        let outcome = self.merge.visit(f);
+        self.snapshot.note(self.merge.seen());
+        outcome
     }
 
     /// Moves to the first key at or after `key`, which `next` then gives.

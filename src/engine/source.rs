@@ -39,6 +39,9 @@ impl<'a> Version<'a> {
     }
 }
 
+/// What is called with one version after the other, and says whether it wants the next one.
+pub type Visit<'a> = dyn FnMut(Version<'_>) -> Result<bool> + 'a;
+
 /// Versions in ascending order of their keys, each key once: the newest version at or below the source's snapshot. A new
 /// source stands nowhere; `seek` comes first.
 pub trait Source {
@@ -52,6 +55,17 @@ pub trait Source {
     }
     /// Moves to the next key; does nothing past the last one.
     fn advance(&mut self) -> Result<()>;
+    /// Calls `visit` with the version at which the source stands and with those after it, up to the key `until`. The source
+    /// then stands at the version that wanted no next one, else at the first one at or after `until`; after an error anywhere.
+    fn visit(&mut self, until: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        while let Some(version) = self.current()
+            && until.is_none_or(|until| version.key < until)
+            && visit(version)?
+        {
+            self.advance()?;
+        }
+        Ok(())
+    }
     /// A position that no version of the source is beyond.
     fn newest(&self) -> Position {
         Position::MAX

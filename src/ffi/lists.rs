@@ -8,10 +8,9 @@ use super::boundary::{boundary, boundary_or};
 use super::error::dirkv_error;
 use super::input::{self, bad};
 use super::output::Out;
-use super::packed::{Entry, Packer, Unpacker};
+use super::packed::{Entry, Packed, Packer, Unpacker};
 use super::status::dirkv_status;
 use super::{handle, view};
-use crate::backend::{Item, Name};
 use crate::error::{Code, Error, Result};
 
 /// An entry of a batch's packed block: name, value, `time` is a TTL.
@@ -30,32 +29,21 @@ pub const DIRKV_RECURSIVE: u32 = 1;
 
 /// The result of a listing. It never changes; free it with dirkv_list_free.
 #[derive(Debug)]
-pub struct dirkv_list {
-    block: Vec<u8>,
-    /// Where in the block each entry begins.
-    entries: Vec<usize>,
-}
+pub struct dirkv_list(Packed);
 
 impl dirkv_list {
     /// Packs the entries that `pack` adds.
-    pub(super) fn build(
-        capacity: usize,
-        pack: impl FnOnce(&mut dyn FnMut(&Entry<'_>) -> Result<()>) -> Result<()>,
-    ) -> Result<*mut dirkv_list> {
-        let mut packer = Packer::new(capacity);
-        let mut entries = Vec::new();
-        pack(&mut |entry| {
-            entries.push(packer.add(entry)?);
-            Ok(())
-        })?;
-        Ok(Box::into_raw(Box::new(dirkv_list { block: packer.finish(), entries })))
+    pub(super) fn build(pack: impl FnOnce(&mut Packer) -> Result<()>) -> Result<*mut dirkv_list> {
+        let mut packer = Packer::new();
+        pack(&mut packer)?;
+        Ok(Box::into_raw(Box::new(dirkv_list(packer.finish()?))))
     }
 
     fn entry(&self, index: usize) -> Result<Entry<'_>> {
-        let Some(at) = self.entries.get(index) else {
-            return Err(bad("index", &format!("is {index}, but the list has {} entries", self.entries.len())));
+        let Some(at) = self.0.begins.get(index) else {
+            return Err(bad("index", &format!("is {index}, but the list has {} entries", self.0.begins.len())));
         };
-        let entry = Unpacker::entry_at(&self.block, *at)?;
+        let entry = Unpacker::entry_at(&self.0.block, *at)?;
         entry.ok_or_else(|| Error::new(Code::Internal, "an entry of a list is gone"))
     }
 }
@@ -104,7 +92,13 @@ pub unsafe extern "C" fn dirkv_get_keys(
         // SAFETY: the caller's promises.
         let (list, bucket, after) =
             unsafe { (Out::new(list, "list")?, input::text(bucket, "bucket")?, input::optional_text(after)) };
-        list.set(pack_names(&handle::enter(b)?.keys(bucket, after, limit)?)?);
+        let backend = handle::enter(b)?;
+        list.set(dirkv_list::build(|packer| {
+            backend.each_name(bucket, after, limit, |name, is_bucket| {
+                let kind = if is_bucket { DIRKV_ENTRY_BUCKET } else { DIRKV_ENTRY_KEY };
+                packer.add(&Entry { kind, pid: 0, time: 0, revision: 0, name: &name.bytes()?, value: &[] })
+            })
+        })?);
         Ok(())
     })
 }
@@ -135,7 +129,13 @@ pub unsafe extern "C" fn dirkv_get_items(
         if flags & !DIRKV_RECURSIVE != 0 {
             return Err(bad("flags", &format!("is {flags:#x}, of which only DIRKV_RECURSIVE (0x1) is known")));
         }
-        list.set(pack_items(backend.items(bucket, after, limit, flags & DIRKV_RECURSIVE != 0)?)?);
+        list.set(dirkv_list::build(|packer| {
+            backend.each_item(bucket, after, limit, flags & DIRKV_RECURSIVE != 0, |item| {
+                let (name, value) = (&*item.name.bytes()?, &*item.value);
+                let (time, revision) = (item.expires, item.revision);
+                packer.add(&Entry { kind: DIRKV_ENTRY_ITEM, pid: 0, time, revision, name, value })
+            })
+        })?);
         Ok(())
     })
 }
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn dirkv_get_items(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_list_len(list: *const dirkv_list) -> usize {
     // SAFETY: the caller promises that `list` is NULL or a live list.
-    boundary_or(0, || unsafe { list.as_ref() }.map_or(0, |list| list.entries.len()))
+    boundary_or(0, || unsafe { list.as_ref() }.map_or(0, |list| list.0.begins.len()))
 }
 
 /// Fills a view of one entry.
@@ -192,8 +192,8 @@ pub unsafe extern "C" fn dirkv_list_packed(
         // SAFETY: the caller's promises.
         let (data, len, list) = unsafe { (Out::new(data, "data"), Out::new(len, "len"), input::object(list, "list")) };
         let (data, len, list) = (data?, len?, list?);
-        data.set(list.block.as_ptr());
-        len.set(list.block.len());
+        data.set(list.0.block.as_ptr());
+        len.set(list.0.block.len());
         Ok(())
     })
 }
@@ -207,31 +207,4 @@ pub unsafe extern "C" fn dirkv_list_free(list: *mut dirkv_list) {
             drop(unsafe { Box::from_raw(list) });
         }
     });
-}
-
-fn pack_names(names: &[Name]) -> Result<*mut dirkv_list> {
-    let capacity = names.iter().map(|name| Packer::size(name.name.len(), 0)).sum();
-    dirkv_list::build(capacity, |add| {
-        names.iter().try_for_each(|name| {
-            let kind = if name.is_bucket { DIRKV_ENTRY_BUCKET } else { DIRKV_ENTRY_KEY };
-            add(&Entry { kind, pid: 0, time: 0, revision: 0, name: name.name.as_bytes(), value: &[] })
-        })
-    })
-}
-
-/// Takes the items, so that each is freed as soon as it is packed.
-fn pack_items(items: Vec<Item>) -> Result<*mut dirkv_list> {
-    let capacity = items.iter().map(|item| Packer::size(item.name.len(), item.value.len())).sum();
-    dirkv_list::build(capacity, |add| {
-        items.into_iter().try_for_each(|item| {
-            add(&Entry {
-                kind: DIRKV_ENTRY_ITEM,
-                pid: 0,
-                time: item.expires,
-                revision: item.revision,
-                name: item.name.as_bytes(),
-                value: &item.value,
-            })
-        })
-    })
 }

@@ -7,7 +7,7 @@ use super::boundary::boundary;
 use super::error::dirkv_error;
 use super::lists::{DIRKV_ENTRY_LOCK, dirkv_list};
 use super::output::Out;
-use super::packed::{Entry, Packer};
+use super::packed::Entry;
 use super::status::dirkv_status;
 use super::{handle, input};
 
@@ -87,10 +87,9 @@ pub unsafe extern "C" fn dirkv_get_locks(
         // SAFETY: the caller's promises.
         let list = unsafe { Out::new(list, "list") }?;
         let leases = handle::enter(b)?.locks()?;
-        let capacity = leases.iter().map(|lease| Packer::size(lease.token.len(), lease.host.len())).sum();
-        list.set(dirkv_list::build(capacity, |add| {
+        list.set(dirkv_list::build(|packer| {
             leases.iter().try_for_each(|lease| {
-                add(&Entry {
+                packer.add(&Entry {
                     kind: DIRKV_ENTRY_LOCK,
                     pid: lease.pid,
                     time: lease.expires,

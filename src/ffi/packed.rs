@@ -23,48 +23,58 @@ pub(super) struct Entry<'a> {
     pub value: &'a [u8],
 }
 
+/// A block, and where in it each entry begins.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub block: Box<[u8]>,
+    pub begins: Box<[u32]>,
+}
+
 /// Writes a block.
 #[derive(Debug)]
 pub(super) struct Packer {
     block: Vec<u8>,
-    count: u32,
+    begins: Vec<u32>,
 }
 
 impl Packer {
-    /// A block for about `capacity` bytes.
-    pub fn new(capacity: usize) -> Packer {
-        let mut block = Vec::with_capacity(capacity.saturating_add(HEADER_LEN));
-        block.extend_from_slice(&LAYOUT.to_le_bytes());
+    /// A block without entries.
+    pub fn new() -> Packer {
+        let mut block = LAYOUT.to_le_bytes().to_vec();
         block.extend_from_slice(&0_u32.to_le_bytes());
-        Packer { block, count: 0 }
+        Packer { block, begins: Vec::new() }
     }
 
-    /// What an entry takes.
-    pub fn size(name: usize, value: usize) -> usize {
-        (FIXED_LEN + name + 1 + value).next_multiple_of(ALIGN)
-    }
-
-    /// Adds an entry; returns where it begins.
-    pub fn add(&mut self, entry: &Entry<'_>) -> Result<usize> {
-        let begin = self.block.len();
-        self.count = self.count.checked_add(1).ok_or_else(too_long)?;
-        self.block.extend_from_slice(&entry.kind.to_le_bytes());
-        self.block.extend_from_slice(&entry.pid.to_le_bytes());
-        self.block.extend_from_slice(&u32::try_from(entry.name.len()).map_err(|_| too_long())?.to_le_bytes());
-        self.block.extend_from_slice(&u32::try_from(entry.value.len()).map_err(|_| too_long())?.to_le_bytes());
-        self.block.extend_from_slice(&entry.time.to_le_bytes());
-        self.block.extend_from_slice(&entry.revision.to_le_bytes());
-        self.block.extend_from_slice(entry.name);
+    /// Adds an entry. (Inlined, or reading it back from the stack costs as much as the rest.)
+    #[inline(always)]
+    pub fn add(&mut self, entry: &Entry<'_>) -> Result<()> {
+        let Entry { kind, pid, time, revision, name, value } = *entry;
+        let length = |len: usize| u32::try_from(len).map_err(|_| too_long());
+        self.begins.push(length(self.block.len())?);
+        let mut fixed = [0; FIXED_LEN];
+        fixed[0..4].copy_from_slice(&kind.to_le_bytes());
+        fixed[4..8].copy_from_slice(&pid.to_le_bytes());
+        fixed[8..12].copy_from_slice(&length(name.len())?.to_le_bytes());
+        fixed[12..16].copy_from_slice(&length(value.len())?.to_le_bytes());
+        fixed[16..24].copy_from_slice(&time.to_le_bytes());
+        fixed[24..32].copy_from_slice(&revision.to_le_bytes());
+        // Room for all that follows, so that no part asks for its own.
+        self.block.reserve(FIXED_LEN + name.len() + 1 + value.len() + ALIGN);
+        self.block.extend_from_slice(&fixed);
+        self.block.extend_from_slice(name);
         self.block.push(0);
-        self.block.extend_from_slice(entry.value);
-        self.block.resize(self.block.len().next_multiple_of(ALIGN), 0);
-        Ok(begin)
+        self.block.extend_from_slice(value);
+        let end = self.block.len().next_multiple_of(ALIGN);
+        self.block.extend_from_slice(&[0; ALIGN]);
+        self.block.truncate(end);
+        Ok(())
     }
 
     /// The whole block.
-    pub fn finish(mut self) -> Vec<u8> {
-        self.block[4..HEADER_LEN].copy_from_slice(&self.count.to_le_bytes());
-        self.block
+    pub fn finish(mut self) -> Result<Packed> {
+        let count = u32::try_from(self.begins.len()).map_err(|_| too_long())?;
+        self.block[4..HEADER_LEN].copy_from_slice(&count.to_le_bytes());
+        Ok(Packed { block: self.block.into_boxed_slice(), begins: self.begins.into_boxed_slice() })
     }
 }
 
@@ -118,7 +128,8 @@ impl<'a> Unpacker<'a> {
     }
 
     /// The entry at `at`, where the packer of this very block put one.
-    pub fn entry_at(block: &'a [u8], at: usize) -> Result<Option<Entry<'a>>> {
+    pub fn entry_at(block: &'a [u8], at: u32) -> Result<Option<Entry<'a>>> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
         Unpacker { block, at, left: 1 }.next()
     }
 
@@ -156,14 +167,16 @@ mod tests {
         Entry { kind: 3, pid: 7, time: -2, revision: 1 << 40, name, value }
     }
 
-    fn packed(entries: &[Entry<'_>]) -> Result<Vec<u8>> {
-        let mut packer = Packer::new(0);
-        for entry in entries {
-            let begin = packer.add(entry)?;
-            assert_eq!(begin % ALIGN, 0);
-            assert_eq!(packer.block.len() - begin, Packer::size(entry.name.len(), entry.value.len()));
+    fn packed(entries: &[Entry<'_>]) -> Result<Box<[u8]>> {
+        let mut packer = Packer::new();
+        entries.iter().try_for_each(|entry| packer.add(entry))?;
+        let Packed { block, begins } = packer.finish()?;
+        for (entry, begin) in entries.iter().zip(&begins) {
+            assert_eq!(begin % 8, 0);
+            assert_eq!(Unpacker::entry_at(&block, *begin)?.as_ref(), Some(entry));
         }
-        Ok(packer.finish())
+        assert_eq!(begins.len(), entries.len());
+        Ok(block)
     }
 
     #[test]
@@ -188,7 +201,7 @@ mod tests {
         expected.extend_from_slice(&[3, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
         expected.extend_from_slice(&[0xfe, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 1, 0, 0]);
         expected.extend_from_slice(b"ab\0xyz\0\0");
-        assert_eq!(block, expected);
+        assert_eq!(*block, *expected);
         Ok(())
     }
 
@@ -204,7 +217,7 @@ mod tests {
         for len in 0..whole.len() {
             assert_eq!(read(&whole[..len]).map_err(|error| error.code), Err(Code::BadParameter), "cut to {len}");
         }
-        let mut longer = whole.clone();
+        let mut longer = whole.to_vec();
         longer.push(0);
         assert!(read(&longer).is_err());
         for at in [0, 4, 16, 20, 42] {

@@ -182,7 +182,7 @@ impl Memtable {
         self.inner.read().ranges.clone()
     }
 
-    /// Whether any key under the prefix, which ends in the separator, was ever put here.
+    /// Whether any key under the prefix, which ends in the separator, was ever put or deleted here.
     pub fn may_hold_bucket(&self, prefix: &[u8]) -> bool {
         self.inner.read().buckets.contains(&hash(prefix))
     }
@@ -282,7 +282,10 @@ impl Inner {
                 self.note_buckets(key);
                 noted.key(self.write(key, revision, tag, place));
             }
-            Op::Delete { key } => noted.key(self.write(key, revision, 0, Place::Tombstone)),
+            Op::Delete { key } => {
+                self.note_buckets(key);
+                noted.key(self.write(key, revision, 0, Place::Tombstone));
+            }
             Op::DeleteRange { start, end } => {
                 Arc::make_mut(&mut self.ranges).add(start, end, revision);
                 noted.range();

@@ -1,7 +1,7 @@
 //! Walks a table in the order of its keys.
 
 use super::Table;
-use crate::engine::source::{Source, Version};
+use crate::engine::source::{Source, Version, Visit};
 use crate::error::Result;
 use crate::format::position::Position;
 use crate::format::table::block::Block;
@@ -109,6 +109,29 @@ impl Source for TableCursor {
                 self.stand(next);
             }
             None => {}
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, until: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        while let Some(mut place) = self.place.take() {
+            let block = &place.block;
+            let (len, shared) = (block.len(), block.prefix().len());
+            let end = until.map_or(len, |until| block.lower_bound(until));
+            while place.k < end {
+                self.key.truncate(shared);
+                self.key.extend_from_slice(block.suffix(place.k));
+                if !visit(self.table.version(&self.key, block.entry(place.k)))? {
+                    break;
+                }
+                place.k += 1;
+            }
+            if place.k < len {
+                self.stand(Some(place));
+                return Ok(());
+            }
+            let next = self.next_block(place)?;
+            self.stand(next);
         }
         Ok(())
     }

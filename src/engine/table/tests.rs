@@ -301,6 +301,7 @@ proptest! {
         model in prop::collection::btree_map(any_key(), any_state(), 0..150),
         asked in prop::collection::vec(any_key(), 0..50),
         capacity in prop::sample::select(&[0u64, 20_000, 1 << 26][..]),
+        limit in 1..60usize,
     ) {
         let table = make(&model, &[]).open(capacity).unwrap();
         prop_assert_eq!(table.verify(), Vec::<String>::new());
@@ -311,6 +312,23 @@ proptest! {
             cursor.seek(key).unwrap();
             let expected = model.range(key.clone()..).next().map(|(k, v)| (k.clone(), v.clone()));
             prop_assert_eq!(cursor.current().map(|v| owned(v).unwrap()), expected);
+            for until in asked.iter().take(3).map(|key| Some(&key[..])).chain([None]) {
+                cursor.seek(key).unwrap();
+                let within = model.range(key.clone()..).take_while(|(k, _)| until.is_none_or(|until| k[..] < *until));
+                let expected: Vec<_> = within.take(limit).map(|(k, v)| (k.clone(), v.clone())).collect();
+                let mut visited = Vec::new();
+                let visit = &mut |version: Version<'_>| {
+                    visited.push(owned(version)?);
+                    Ok(visited.len() < limit)
+                };
+                cursor.visit(until, visit).unwrap();
+                prop_assert_eq!(&visited, &expected);
+                let stands_at = match visited.last() {
+                    Some((last, _)) if visited.len() == limit => Some(last),
+                    _ => model.range(key.clone()..).map(|(k, _)| k).find(|k| until.is_some_and(|until| k[..] >= *until)),
+                };
+                prop_assert_eq!(cursor.key(), stands_at.map(|k| &k[..]));
+            }
             for prefix in bucket_prefixes(key) {
                 let holds = model.keys().any(|k| k.starts_with(prefix));
                 prop_assert!(!holds || table.may_hold_bucket(prefix).unwrap());
