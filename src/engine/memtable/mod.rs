@@ -316,3 +316,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
