@@ -10,6 +10,7 @@ use crate::format::frame::Body;
 use crate::format::segment::Header;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Barrier;
 use std::thread;
 
 /// The index of an empty segment in memory.
@@ -262,10 +263,11 @@ fn readers_get_a_turn_in_the_middle_of_a_frame() {
     let keys: Vec<[u8; 4]> = (0..TURNS * TURN).map(u32::to_be_bytes).collect();
     let body = puts(keys.iter().map(|key| &key[..]));
     // A writer that is done before the reader comes proves nothing.
-    for _ in 0..1000 {
-        let table = empty();
+    for _ in 0..200 {
+        let (table, both_are_there) = (empty(), Barrier::new(2));
         let seen = thread::scope(|scope| {
             let reader = scope.spawn(|| {
+                both_are_there.wait();
                 loop {
                     let versions = table.inner.read().versions.len();
                     if versions > 0 {
@@ -273,6 +275,7 @@ fn readers_get_a_turn_in_the_middle_of_a_frame() {
                     }
                 }
             });
+            both_are_there.wait();
             apply(&table, &body).unwrap();
             reader.join().unwrap()
         });

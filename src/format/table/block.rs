@@ -306,9 +306,10 @@ mod tests {
         // The first entry begins with a revision, whose bytes would be a slot far outside.
         let (mut writer, mut out) = (BlockWriter::default(), Vec::new());
         writer.push(b"k", u64::MAX, &Content::Tombstone);
+        writer.push(b"l", 1, &Content::Tombstone);
         writer.finish(4, 7000, &mut out);
         let block = decode(&out).unwrap();
-        assert_eq!((block.find(b"z"), block.lower_bound(b"z")), (None, 1));
+        assert_eq!((block.find(b"z"), block.lower_bound(b"z")), (None, 2));
     }
 
     #[test]
