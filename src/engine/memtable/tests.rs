@@ -79,12 +79,15 @@ fn listed(table: &Memtable, from: &[u8], at: Position) -> Vec<(Vec<u8>, Held)> {
     all
 }
 
-type Ranges = Vec<(Vec<u8>, Vec<u8>)>;
+/// From one key up to another.
+type Range = (Vec<u8>, Vec<u8>);
+/// A key, with the byte and the length of its value, or deleted.
+type Change = (Vec<u8>, Option<(u8, usize)>);
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Ranges that go, then keys, each with the byte and the length of its value, or deleted.
-    Frame(Ranges, Vec<(Vec<u8>, Option<(u8, usize)>)>),
+    /// Ranges that go, then single keys.
+    Frame(Vec<Range>, Vec<Change>),
     /// The segment turns out to be sealed so many frames back (rule 17).
     Seal(usize),
 }

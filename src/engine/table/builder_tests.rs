@@ -46,7 +46,7 @@ fn a_group_ends_when_its_index_is_large_and_has_enough_blocks() {
 fn a_group_ends_when_its_filter_is_large() {
     let keys: Vec<Vec<u8>> = (0..2 * LEAF_ENTRIES as u32 + 500).map(|i| format!("{i:06}").into_bytes()).collect();
     let table = table_of(&keys, None);
-    let a_block = table.block(&*table.leaf(0, false).unwrap(), 0, 0, false).unwrap().len();
+    let a_block = table.block(&table.leaf(0, false).unwrap(), 0, 0, false).unwrap().len();
     let leaves = shape(&table);
     let (last, full) = leaves.split_last().unwrap();
     assert!(!full.is_empty() && last.1 < LEAF_ENTRIES + a_block);
