@@ -47,6 +47,7 @@ sabotages! {
     MergeKeepsOlder "merge-keeps-older" "a merge keeps the older of two versions"
     TombstoneDropped "tombstone-dropped" "a flush drops tombstones, though older tables hold what they hide"
     StaleRead "stale-read" "a read looks at what its process knows, and follows nothing"
+    RowOfOtherTables "row-of-other-tables" "the row cache tells what tables said that are not there any more"
     LostUpdate "lost-update" "a condition is decided on what was committed before its turn"
     WakeLost "wake-lost" "whoever raises committed wakes nobody"
 }

@@ -34,7 +34,7 @@ const FILE_MODES: Modes = Modes { least: 0o600, most: 0o666 };
 /// | `dir_mode` | mode of a directory that is created, octal | `0700` | includes 0700, at most 0777 |
 /// | `file_mode` | mode of the files, octal | `0600` | includes 0600, at most 0666 |
 /// | `segment_size` | size of a log segment of a new store | `8MiB` | 64KiB to 1GiB |
-/// | `memory_limit` | what the handle's block cache may take (beside the index of the newest segments) | `32MiB` | 1MiB to 64GiB |
+/// | `memory_limit` | what the handle's caches of tables may take (beside the index of the newest segments) | `32MiB` | 1MiB to 64GiB |
 /// | `max_lock_ttl` | the longest time to live of a lock | `60s` | 1ms to 8760h |
 ///
 /// A duration is an integer with `ns`, `us`, `ms`, `s`, `m` or `h`; a size one with `B`, `KiB`, `MiB` or `GiB`; nothing

@@ -36,7 +36,7 @@ impl Core {
             return Ok(findings);
         }
         for entry in &manifest.tables {
-            let cache = Arc::new(BlockCache::new(0));
+            let cache = Arc::new(BlockCache::new(0, 0));
             match Table::open(&self.files.dir, *entry, self.files.store, cache) {
                 Ok(table) => findings.extend(table.verify()),
                 Err(OpenError::Missing(_)) => findings.push(format!("{} is gone", names::table(entry.number))),

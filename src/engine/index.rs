@@ -5,6 +5,7 @@ use super::Core;
 use super::log::Segment;
 use super::memtable::Memtable;
 use super::page::Page;
+use super::rows::RowCache;
 use super::table::{OpenError, Table};
 use crate::error::{Error, Result};
 use crate::files::names;
@@ -24,6 +25,10 @@ pub struct View {
     pub manifest: Manifest,
     /// Oldest first.
     pub tables: Vec<Arc<Table>>,
+    /// The generation since which the tables are these.
+    pub epoch: u64,
+    /// What was read from them lately.
+    pub rows: Arc<RowCache>,
     /// One for each segment of the manifest, oldest first; the last one is live.
     pub memtables: Vec<Arc<Memtable>>,
 }
@@ -74,7 +79,13 @@ impl Index {
     pub fn new(files: &super::Files, page: &Page, mut manifest: Manifest) -> Result<Index> {
         loop {
             let generation = manifest.generation;
-            let empty = View { manifest: manifest.clone(), tables: Vec::new(), memtables: Vec::new() };
+            let empty = View {
+                manifest: manifest.clone(),
+                tables: Vec::new(),
+                epoch: generation,
+                rows: files.rows.clone(),
+                memtables: Vec::new(),
+            };
             match build(files, manifest, &empty) {
                 Ok(view) => return Ok(Index { view: ArcSwap::from_pointee(view), follower: Mutex::new(()) }),
                 // A file that is gone was replaced, if there is a newer manifest.
@@ -187,7 +198,9 @@ fn build(files: &super::Files, manifest: Manifest, old: &View) -> Result<View> {
         }
         memtables.push(table);
     }
-    Ok(View { manifest, tables, memtables })
+    let same = tables.iter().map(|t| t.entry().number).eq(old.tables.iter().map(|t| t.entry().number));
+    let epoch = if same { old.epoch } else { manifest.generation };
+    Ok(View { manifest, tables, epoch, rows: files.rows.clone(), memtables })
 }
 
 fn open_table(files: &super::Files, entry: TableEntry) -> Result<Table> {

@@ -7,6 +7,7 @@
 //! | `store_lock`, `page` | who may append; the two positions that only grow |
 //! | `log`, `memtable`, `table` | a segment, its index, a sorted table |
 //! | `index`, `snapshot`, `merge` | what a process knows; a consistent cut of it |
+//! | `rows` | values that were read from tables again and again |
 //! | `open`, `recover`, `manifest` | the first opener recovers |
 //! | `compact`, `check` | log into tables, tables into larger ones; is every byte well |
 
@@ -25,6 +26,7 @@ mod page;
 mod queue;
 pub mod ranges;
 mod recover;
+mod rows;
 mod seal;
 mod snapshot;
 pub mod source;
@@ -47,6 +49,7 @@ use background::Background;
 use index::Index;
 use page::Page;
 use queue::Queue;
+use rows::RowCache;
 use stats::Counters;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +72,7 @@ pub struct Config {
     pub segment_size: u64,
     /// How long a commit waits for `LOCK`.
     pub lock_timeout: Duration,
-    /// Bytes of the block cache.
+    /// Bytes of the caches of tables.
     pub memory_limit: u64,
     /// Whether a background thread compacts.
     pub background: bool,
@@ -103,6 +106,7 @@ struct Files {
     dir: Arc<dyn Directory>,
     store: StoreId,
     cache: Arc<BlockCache>,
+    rows: Arc<RowCache>,
 }
 
 /// What all threads of a handle share.

@@ -3,6 +3,7 @@
 use super::index::Index;
 use super::page::{Fresh, Page};
 use super::recover::{self, Recovered, Witness};
+use super::rows::RowCache;
 use super::store_lock::{StoreLock, try_exclusive};
 use super::table::BlockCache;
 use super::{Config, Core, Engine, Files, Surroundings, log, manifest};
@@ -89,8 +90,12 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         None => return Err(Error::new(Code::Internal, "a writer always has SHARED")),
     };
     check_mode(config, &manifest)?;
-    let files =
-        Files { dir: around.dir.clone(), store: manifest.store, cache: Arc::new(BlockCache::new(config.memory_limit)) };
+    let files = Files {
+        dir: around.dir.clone(),
+        store: manifest.store,
+        cache: Arc::new(BlockCache::new(config.memory_limit / 2, config.memory_limit / 8)),
+        rows: Arc::new(RowCache::new(config.memory_limit / 2)),
+    };
     let named = |file: &Arc<dyn File>| file.identity().map_err(|e| Error::io("stat SHARED", &e));
     let lock = match &shared {
         Some(file) => StoreLock::new(lock, named(file)?)?,

@@ -68,28 +68,40 @@ impl Snapshot {
     pub fn get<R>(&self, key: &[u8], f: impl FnOnce(Item<'_>) -> Result<R>) -> Result<Option<R>> {
         let hash = hash(key);
         let mut hidden = 0;
-        for table in self.view.memtables.iter().rev() {
+        for table in self.view.memtables.iter().rev().filter(|table| table.may_tell(hash)) {
             let table = table.read();
             hidden = hidden.max(table.hidden(key, self.at));
             if let Some(version) = table.find(key, hash, self.at) {
                 return self.answer(version, hidden, f);
             }
         }
-        self.get_in_tables(key, hidden, f)
+        if let Some(row) = self.view.rows.get(self.view.epoch, key, hash)
+            && let Some(version) = row.version(key)
+        {
+            return self.answer(version, hidden, f);
+        }
+        self.get_in_tables(key, hash, hidden, f)
     }
 
     fn get_in_tables<R>(
         &self,
         key: &[u8],
+        hash: u64,
         mut hidden: Position,
         f: impl FnOnce(Item<'_>) -> Result<R>,
     ) -> Result<Option<R>> {
-        let mut f = Some(f);
+        let (mut f, mut over) = (Some(f), 0);
         for table in self.view.tables.iter().rev() {
-            hidden = hidden.max(table.range_revision(key)?.unwrap_or(0));
-            let found = table.get(key, |version| match f.take() {
-                Some(f) => self.answer(version, hidden, f),
-                None => Ok(None),
+            over = over.max(table.range_revision(key)?.unwrap_or(0));
+            hidden = hidden.max(over);
+            let found = table.get(key, |version| {
+                if version.revision >= over {
+                    self.view.rows.offer(self.view.epoch, &version, hash);
+                }
+                match f.take() {
+                    Some(f) => self.answer(version, hidden, f),
+                    None => Ok(None),
+                }
             })?;
             if let Some(answer) = found {
                 return answer;

@@ -37,7 +37,7 @@ pub struct Stats {
     pub log_bytes: u64,
     /// Bytes of memory that this handle's memtables take.
     pub memtable_bytes: u64,
-    /// Bytes of memory that this handle's block cache holds.
+    /// Bytes of memory that this handle's caches of tables hold.
     pub cache_bytes: u64,
     /// Block cache hits of this handle.
     pub cache_hits: u64,
@@ -69,7 +69,7 @@ impl Core {
             segments: view.memtables.len() as u64,
             log_bytes: view.memtables.iter().map(|m| offset_of(m.applied())).sum(),
             memtable_bytes: view.memtables.iter().map(|m| m.weight() as u64).sum(),
-            cache_bytes: self.files.cache.weight(),
+            cache_bytes: self.files.cache.weight() + self.files.rows.weight(),
             cache_hits,
             cache_misses,
             commits: count(&self.counters.commits),

@@ -2,6 +2,7 @@
 //! sees a consistent cut. Keys and small values lie in one arena; large values stay in the log. A hash table finds a key;
 //! the sorted order is made when a listing or a flush first asks for it.
 
+mod noted;
 mod ordered;
 
 use super::log::Segment;
@@ -16,6 +17,7 @@ use crate::format::position::{Position, offset_of, position, segment_of};
 use crate::latch::{RwLock, RwLockReadGuard};
 use foldhash::fast::FixedState;
 use hashbrown::{HashSet, HashTable};
+use noted::Noted;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -36,6 +38,8 @@ pub struct Memtable {
     applied: AtomicU64,
     /// The CRC of the frame that ends there (at first of the segment's header).
     crc: AtomicU32,
+    /// What is applied was noted before.
+    noted: Noted,
     inner: RwLock<Inner>,
 }
 
@@ -93,7 +97,7 @@ impl Memtable {
     pub fn new(segment: Arc<Segment>) -> Memtable {
         let applied = AtomicU64::new(crate::format::segment::start(segment.number()));
         let crc = AtomicU32::new(segment.header().crc());
-        Memtable { segment, applied, crc, inner: RwLock::default() }
+        Memtable { segment, applied, crc, noted: Noted::default(), inner: RwLock::default() }
     }
 
     /// The segment that it indexes.
@@ -122,6 +126,12 @@ impl Memtable {
         segment_of(position) == self.segment.number() && position <= self.applied()
     }
 
+    /// Whether a lookup of the key with this [`hash`] may find anything here; false is certain, of all that was applied.
+    #[inline]
+    pub fn may_tell(&self, hash: u64) -> bool {
+        self.noted.may_tell(hash)
+    }
+
     /// Applies one frame that begins at `offset` of the segment. The error names what is wrong with it.
     pub fn apply(&self, frame: &Frame<'_>, at: u64) -> std::result::Result<Position, &'static str> {
         let revision = position(self.segment.number(), at + frame.len() as u64);
@@ -132,7 +142,7 @@ impl Memtable {
         inner.reserve(frame);
         let mut count = 0;
         let applied = frame.each_op(|op| {
-            inner.apply(op, revision, at);
+            inner.apply(op, revision, at, &self.noted);
             count += 1;
             if count % TURN == 0 {
                 // Readers get in between: what is half applied lies beyond what they may see.
@@ -255,7 +265,7 @@ impl Inner {
         by_hash.reserve(operations, |&i| entries[i as usize].hash);
     }
 
-    fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64) {
+    fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64, noted: &Noted) {
         match op {
             Op::Put { key, tag, value, value_at } => {
                 let place = if value.len() > INLINE_MAX {
@@ -270,10 +280,13 @@ impl Inner {
                     Place::Arena { at, len: offset(value.len()) }
                 };
                 self.note_buckets(key);
-                self.write(key, revision, tag, place);
+                noted.key(self.write(key, revision, tag, place));
             }
-            Op::Delete { key } => self.write(key, revision, 0, Place::Tombstone),
-            Op::DeleteRange { start, end } => Arc::make_mut(&mut self.ranges).add(start, end, revision),
+            Op::Delete { key } => noted.key(self.write(key, revision, 0, Place::Tombstone)),
+            Op::DeleteRange { start, end } => {
+                Arc::make_mut(&mut self.ranges).add(start, end, revision);
+                noted.range();
+            }
         }
     }
 
@@ -287,7 +300,8 @@ impl Inner {
         self.buckets.extend(bucket_prefixes(key).map(hash));
     }
 
-    fn write(&mut self, key: &[u8], revision: Position, tag: u64, place: Place) {
+    /// Returns the key's hash.
+    fn write(&mut self, key: &[u8], revision: Position, tag: u64, place: Place) -> u64 {
         let hash = hash(key);
         let Inner { arena, entries, by_hash, .. } = self;
         let key_of = |i: u32| {
@@ -314,6 +328,7 @@ impl Inner {
                 self.versions.push(Written { revision, tag, older, place });
             }
         }
+        hash
     }
 }
 

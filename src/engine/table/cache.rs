@@ -33,15 +33,16 @@ impl quick_cache::Weighter<Key, Part> for Bytes {
 #[derive(Debug)]
 pub struct BlockCache {
     parts: Cache<Key, Part, Bytes, FixedState>,
-    capacity: u64,
+    largest: u64,
 }
 
 impl BlockCache {
-    /// A cache of at most about `capacity` bytes.
-    pub fn new(capacity: u64) -> BlockCache {
+    /// A cache of at most about `capacity` bytes, none of whose parts is larger than `largest`: a cache of one huge part would
+    /// serve nobody.
+    pub fn new(capacity: u64, largest: u64) -> BlockCache {
         let blocks = usize::try_from(capacity / crate::format::table::block::TARGET as u64).unwrap_or(usize::MAX);
         let parts = Cache::with(blocks, capacity, Bytes, FixedState::default(), DefaultLifecycle::default());
-        BlockCache { parts, capacity }
+        BlockCache { parts, largest }
     }
 
     /// How many lookups found their part, and how many did not.
@@ -54,9 +55,9 @@ impl BlockCache {
         self.parts.weight()
     }
 
-    /// The largest part that it takes: a cache of one huge part would serve nobody.
+    /// The largest part that it takes.
     pub(super) fn largest(&self) -> u64 {
-        self.capacity / 8
+        self.largest
     }
 
     pub(super) fn get(&self, table: u64, offset: u64) -> Option<Part> {

@@ -6,7 +6,7 @@ use crate::engine::ranges::RangeSet;
 
 /// A cache that takes parts of at most `largest` bytes.
 fn cache(largest: u64) -> Arc<BlockCache> {
-    Arc::new(BlockCache::new(largest * 8))
+    Arc::new(BlockCache::new(largest * 8, largest))
 }
 
 fn open(made: &Made, cache: &Arc<BlockCache>) -> Arc<Table> {

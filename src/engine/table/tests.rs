@@ -32,7 +32,7 @@ pub(super) struct Made {
 impl Made {
     pub(super) fn open(&self, capacity: u64) -> std::result::Result<Arc<Table>, OpenError> {
         let dir: Arc<dyn Directory> = self.dir.clone();
-        Table::open(&dir, self.entry, NAME.store, Arc::new(BlockCache::new(capacity))).map(Arc::new)
+        Table::open(&dir, self.entry, NAME.store, Arc::new(BlockCache::new(capacity, capacity / 8))).map(Arc::new)
     }
 }
 
@@ -273,7 +273,7 @@ fn a_file_cut_after_it_was_opened_is_damage_not_a_panic() {
 fn another_table_store_or_version_and_a_missing_file_are_named() {
     let mut made = make(&numbered(3), &[]);
     let dir: Arc<dyn Directory> = made.dir.clone();
-    let cache = Arc::new(BlockCache::new(0));
+    let cache = Arc::new(BlockCache::new(0, 0));
     let Err(OpenError::Failed(e)) = Table::open(&dir, made.entry, [6; 16], cache.clone()) else {
         panic!("another store")
     };

@@ -1,4 +1,4 @@
-//! A data block: versions in the order of their keys, searched by bisection without decoding it. At most 8 KiB, or one
+//! A data block: versions in the order of their keys, searched by bisection without decoding it. At most 4 KiB, or one
 //! entry. Written by [`super::block_writer`].
 //!
 //! ```text
@@ -25,7 +25,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// The size up to which a block is filled.
-pub const TARGET: usize = 8 << 10;
+pub const TARGET: usize = 4 << 10;
 pub(super) const HEADER: usize = 8;
 pub(super) const HEAD: usize = 4;
 pub(super) const SLOT: usize = 2;

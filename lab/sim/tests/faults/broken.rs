@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 /// A breakage, and the tests that find it.
-const FOUND_BY: [(&str, &str); 9] = [
+const FOUND_BY: [(&str, &str); 10] = [
     ("rule-1", "seals::a_frame_behind_another_than_the_one_it_was_written_behind_is_none"),
     ("rule-2", "seals::who_comes_after_a_failed_write_back_vouches_only_for_what_it_wrote_again"),
     ("rule-5", "seals::a_refusal_that_a_void_frame_decided_is_decided_again"),
@@ -13,6 +13,7 @@ const FOUND_BY: [(&str, &str); 9] = [
     ("rule-10", "seals::what_a_failed_write_left_in_the_cache_is_sealed_off"),
     ("rule-14", "switches::whoever_comes_after_a_sealer_that_was_killed_at_any_step_goes_on"),
     ("rule-16", "seals::what_a_merge_could_not_make_durable_costs_no_file"),
+    ("row-of-other-tables", "rows::what_is_read_again_and_again_is_what_the_tables_say_now"),
 ];
 
 /// So many runs may notice nothing.

@@ -9,6 +9,7 @@ mod overwritten;
 mod panics;
 mod real;
 mod refusals;
+mod rows;
 mod seals;
 mod stops;
 mod switches;

@@ -1,0 +1,297 @@
+//! The row cache: values that were read from tables again and again, each found by one probe instead of a search through
+//! tables. A lookup writes to no memory that other threads read, so readers on many processors don't slow each other down.
+//!
+//! A set of four places, one cache line, holds a tag of each row and leads to it. The first read of a key leaves only the
+//! tag; a row is kept from the second read on, so that keys that are read once push out nothing that is used
+//! (TinyLFU's idea of a doorkeeper, Einziger and others, 2017). When the rows weigh too much, a hand goes round the sets and
+//! takes each row that wasn't read since it came by last (CLOCK, Corbató, 1968).
+//!
+//! A row holds what one set of tables says, whose *epoch* it bears: it is never changed, and never believed by a view with
+//! other tables.
+
+use super::source::{State, Version};
+use super::value::Stored;
+use crate::format::position::Position;
+use crate::sabotage::{self, Sabotage};
+use arc_swap::{ArcSwapAny, Guard};
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use triomphe::ThinArc;
+
+const WAYS: usize = 4;
+/// Sets are made so many at a time, when one of them is first needed.
+const CHUNK: usize = 64;
+/// There is one place for so many bytes of the limit.
+const SHARE: u64 = 256;
+/// What a row takes beside its key and value.
+const OVERHEAD: usize = size_of::<Row>() + 3 * size_of::<usize>();
+
+/// What is known of a row; its key and its value follow, one piece of memory.
+struct Row {
+    epoch: u64,
+    revision: Position,
+    tag: u64,
+    key_len: usize,
+    /// Read since the hand came by.
+    used: AtomicBool,
+}
+
+type Shared = Option<ThinArc<Row, u8>>;
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Set {
+    /// 0: an empty place.
+    tags: [AtomicU32; WAYS],
+    rows: [ArcSwapAny<Shared>; WAYS],
+    next: AtomicUsize,
+}
+
+/// Rows that were read more than once, up to a number of bytes.
+pub struct RowCache {
+    sets: Box<[OnceLock<Box<[Set]>>]>,
+    limit: u64,
+    weight: AtomicU64,
+    hand: AtomicUsize,
+}
+
+/// A row that was found; it lives as long as this.
+pub struct Hit(Guard<Shared>);
+
+impl Hit {
+    /// The row as a version of `key`, for which it was found.
+    #[inline]
+    pub fn version<'a>(&'a self, key: &'a [u8]) -> Option<Version<'a>> {
+        let row = self.0.as_ref()?;
+        let Row { revision, tag, key_len, .. } = row.header.header;
+        Some(Version { key, revision, state: State::Live { tag, stored: Stored::Inline(&row.slice[key_len..]) } })
+    }
+}
+
+fn weight(row: &Shared) -> u64 {
+    row.as_ref().map_or(0, |row| (row.slice.len() + OVERHEAD) as u64)
+}
+
+impl RowCache {
+    /// A cache of about `limit` bytes.
+    pub fn new(limit: u64) -> RowCache {
+        let sets = usize::try_from(limit / SHARE).unwrap_or(usize::MAX / 2).div_ceil(WAYS).next_power_of_two();
+        let chunks = std::iter::repeat_with(OnceLock::new).take(sets.div_ceil(CHUNK)).collect();
+        RowCache { sets: chunks, limit, weight: AtomicU64::new(0), hand: AtomicUsize::new(0) }
+    }
+
+    /// About how many bytes it holds.
+    pub fn weight(&self) -> u64 {
+        self.weight.load(Relaxed)
+    }
+
+    fn places(&self) -> usize {
+        self.sets.len() * CHUNK
+    }
+
+    /// The row of the key, whose hash is given, in the tables of this epoch.
+    #[inline]
+    pub fn get(&self, epoch: u64, key: &[u8], hash: u64) -> Option<Hit> {
+        let (set, tag) = self.place(hash);
+        let set = self.sets[set / CHUNK].get()?.get(set % CHUNK)?;
+        for (known, row) in set.tags.iter().zip(&set.rows) {
+            if known.load(Relaxed) != tag {
+                continue;
+            }
+            let guard = row.load();
+            let Some(found) = guard.as_ref() else { continue };
+            let row = &found.header.header;
+            let believed = row.epoch == epoch || sabotage::is(Sabotage::RowOfOtherTables);
+            if believed && found.slice.get(..row.key_len) == Some(key) {
+                if !row.used.load(Relaxed) {
+                    row.used.store(true, Relaxed);
+                }
+                return Some(Hit(guard));
+            }
+        }
+        None
+    }
+
+    /// Which set a hash belongs to, and its tag there. The low bits are also those by which a hash table chooses.
+    #[inline]
+    fn place(&self, hash: u64) -> (usize, u32) {
+        ((hash >> 8) as usize & (self.places() - 1), (hash >> 32) as u32 | 1)
+    }
+
+    /// Offers what the tables of this epoch say of the key: `version`, which no range tombstone of theirs hides.
+    pub fn offer(&self, epoch: u64, version: &Version<'_>, hash: u64) {
+        let State::Live { tag, stored: Stored::Inline(value) } = version.state else { return };
+        let (number, mark) = self.place(hash);
+        let set = &self.sets[number / CHUNK].get_or_init(|| std::iter::repeat_with(Set::default).take(CHUNK).collect())
+            [number % CHUNK];
+        let Some(way) = set.tags.iter().position(|known| known.load(Relaxed) == mark) else {
+            return self.leave_tag(set, mark);
+        };
+        let row =
+            Row { epoch, revision: version.revision, tag, key_len: version.key.len(), used: AtomicBool::new(false) };
+        let row = Some(ThinArc::from_header_and_slice(row, &[version.key, value].concat()));
+        self.weight.fetch_add(weight(&row), Relaxed);
+        self.replace(set, way, row);
+        self.shrink();
+    }
+
+    /// Puts the tag in an empty place, or in that of a row that wasn't read lately.
+    fn leave_tag(&self, set: &Set, tag: u32) {
+        let empty = set.tags.iter().position(|known| known.load(Relaxed) == 0);
+        let way = empty.unwrap_or_else(|| set.next.fetch_add(1, Relaxed) % WAYS);
+        if set.rows[way].load().as_ref().is_some_and(|row| row.header.header.used.swap(false, Relaxed)) {
+            return;
+        }
+        set.tags[way].store(tag, Relaxed);
+        self.replace(set, way, None);
+    }
+
+    fn replace(&self, set: &Set, way: usize, row: Shared) {
+        let old = set.rows[way].swap(row);
+        self.weight.fetch_sub(weight(&old), Relaxed);
+    }
+
+    /// Lets the hand go on until the rows weigh little enough.
+    fn shrink(&self) {
+        // In the second round no row is marked, but for those that are read meanwhile.
+        for _ in 0..2 * self.places() {
+            if self.weight() <= self.limit {
+                return;
+            }
+            let number = self.hand.fetch_add(1, Relaxed) & (self.places() - 1);
+            let Some(sets) = self.sets[number / CHUNK].get() else { continue };
+            let set = &sets[number % CHUNK];
+            for way in 0..WAYS {
+                let unread =
+                    set.rows[way].load().as_ref().is_some_and(|row| !row.header.header.used.swap(false, Relaxed));
+                if unread {
+                    self.replace(set, way, None);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RowCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowCache").field("limit", &self.limit).field("weight", &self.weight).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memtable::hash;
+    use super::*;
+
+    fn version<'a>(key: &'a [u8], value: &'a [u8]) -> Version<'a> {
+        Version { key, revision: 7, state: State::Live { tag: 9, stored: Stored::Inline(value) } }
+    }
+
+    fn value(rows: &RowCache, epoch: u64, key: &[u8]) -> Option<Vec<u8>> {
+        let hit = rows.get(epoch, key, hash(key))?;
+        let item = hit.version(key)?.item()?;
+        assert_eq!((item.revision, item.tag), (7, 9));
+        Some(item.bytes().unwrap().into_owned())
+    }
+
+    /// What a read does that finds `value` in the tables.
+    fn read(rows: &RowCache, epoch: u64, key: &[u8], value: &[u8]) {
+        if rows.get(epoch, key, hash(key)).is_none() {
+            rows.offer(epoch, &version(key, value), hash(key));
+        }
+    }
+
+    #[test]
+    fn a_row_is_kept_from_the_second_read_on() {
+        let rows = RowCache::new(1 << 20);
+        read(&rows, 1, b"key", b"one");
+        assert_eq!((value(&rows, 1, b"key"), rows.weight()), (None, 0));
+        read(&rows, 1, b"key", b"one");
+        assert_eq!(value(&rows, 1, b"key").as_deref(), Some(&b"one"[..]));
+        assert_eq!(rows.weight(), (OVERHEAD + 6) as u64);
+        assert_eq!(value(&rows, 1, b"other"), None);
+    }
+
+    #[test]
+    fn a_row_of_other_tables_is_not_believed_but_replaced() {
+        let rows = RowCache::new(1 << 20);
+        (0..2).for_each(|_| read(&rows, 1, b"key", b"one"));
+        assert_eq!(value(&rows, 2, b"key"), None);
+        read(&rows, 2, b"key", b"three");
+        assert_eq!((value(&rows, 1, b"key"), value(&rows, 2, b"key").as_deref()), (None, Some(&b"three"[..])));
+        assert_eq!(rows.weight(), (OVERHEAD + 8) as u64);
+    }
+
+    #[test]
+    fn what_is_no_value_beside_its_key_is_not_kept() {
+        let rows = RowCache::new(1 << 20);
+        for _ in 0..3 {
+            rows.offer(1, &Version { key: b"key", revision: 7, state: State::Tombstone }, hash(b"key"));
+        }
+        assert!(rows.get(1, b"key", hash(b"key")).is_none() && rows.weight() == 0);
+    }
+
+    /// Four places, and more keys that are read once than those: what is read in between stays.
+    #[test]
+    fn keys_that_are_read_once_push_out_nothing_that_is_used() {
+        let rows = RowCache::new(1);
+        assert_eq!(rows.places(), CHUNK);
+        let rows = RowCache { limit: 1 << 20, ..rows };
+        (0..2).for_each(|_| read(&rows, 1, b"used", b"value"));
+        for n in 0..10_000u32 {
+            assert!(value(&rows, 1, b"used").is_some(), "after {n}");
+            read(&rows, 1, &n.to_le_bytes(), b"once");
+        }
+    }
+
+    #[test]
+    fn the_rows_stay_within_the_limit() {
+        const LIMIT: u64 = 64 << 10;
+        let rows = RowCache::new(LIMIT);
+        let key = |n: u32| n.to_le_bytes();
+        for n in 0..2_000 {
+            (0..2).for_each(|_| read(&rows, 1, &key(n), &[n as u8; 200]));
+            assert!(rows.weight() <= LIMIT);
+        }
+        let kept: Vec<u32> = (0..2_000).filter(|n| value(&rows, 1, &key(*n)).is_some()).collect();
+        let each = (OVERHEAD + 204) as u64;
+        assert_eq!(rows.weight(), kept.len() as u64 * each);
+        assert!(rows.weight() > LIMIT / 2, "{} rows are few", kept.len());
+        assert!(kept.iter().all(|n| value(&rows, 1, &key(*n)) == Some(vec![*n as u8; 200])));
+    }
+
+    #[test]
+    fn threads_find_whole_rows_of_their_own_tables() {
+        let rows = RowCache::new(16 << 10);
+        let found = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for epoch in [1, 2, 2] {
+                let (rows, found) = (&rows, &found);
+                scope.spawn(move || {
+                    for n in 0..20_000u64 {
+                        let key = (n % 97).to_le_bytes();
+                        let expected = [epoch as u8; 300];
+                        match value(rows, epoch, &key) {
+                            Some(value) => {
+                                assert_eq!(value, expected);
+                                found.fetch_add(1, Relaxed);
+                            }
+                            None => rows.offer(epoch, &version(&key, &expected), hash(&key)),
+                        }
+                    }
+                });
+            }
+        });
+        assert!(found.into_inner() > 0);
+        let all: u64 = rows
+            .sets
+            .iter()
+            .filter_map(OnceLock::get)
+            .flatten()
+            .flat_map(|set| &set.rows)
+            .map(|row| weight(&row.load()))
+            .sum();
+        assert_eq!(rows.weight(), all);
+    }
+}
