@@ -298,6 +298,8 @@ mod tests {
         for at in [64, 68, 72] {
             assert!(matches!(forged(|b| b[at] += 1), Err(Flaw::Damage(64, _))), "count at {at}");
         }
+        let nothing = Manifest { tables: vec![], segments: vec![], voids: vec![], ..sample() };
+        assert!(matches!(Manifest::decode(&nothing.encode()), Err(Flaw::Damage(80, _))));
         assert!(matches!(forged(|b| b.truncate(HEADER_LEN - 4)), Err(Flaw::Damage(0, _))));
     }
 

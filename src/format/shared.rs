@@ -62,3 +62,14 @@ pub fn position_of(committed: u64) -> Position {
 pub fn is_frozen(committed: u64) -> bool {
     committed & FROZEN != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frozen_is_a_bit_beside_the_position() {
+        assert!(is_frozen(FROZEN | 77) && is_frozen(FROZEN) && !is_frozen(77) && !is_frozen(FROZEN - 1));
+        assert_eq!((position_of(FROZEN | 77), position_of(77)), (77, 77));
+    }
+}

@@ -334,3 +334,6 @@ impl Inner {
         hash
     }
 }
+
+#[cfg(test)]
+mod tests;

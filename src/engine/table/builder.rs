@@ -265,3 +265,7 @@ impl TableBuilder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "builder_tests.rs"]
+mod tests;

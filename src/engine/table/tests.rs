@@ -11,29 +11,33 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const NAME: TableName = TableName { store: [5; 16], number: 9, from: 100, to: 1_000_000 };
+#[path = "reader_tests.rs"]
+mod reader_tests;
+#[path = "verify_tests.rs"]
+mod verify_tests;
+
+pub(super) const NAME: TableName = TableName { store: [5; 16], number: 9, from: 100, to: 1_000_000 };
 
 /// Revision, and tag and value unless it is a tombstone.
 type Held = (u64, Option<(u64, Vec<u8>)>);
 type Model = BTreeMap<Vec<u8>, Held>;
 type OwnedRange = (Vec<u8>, Vec<u8>, u64);
 
-struct Made {
+pub(super) struct Made {
     dir: Arc<MemDirectory>,
     file: Arc<MemFile>,
     entry: TableEntry,
 }
 
 impl Made {
-    fn open(&self, capacity: u64) -> std::result::Result<Arc<Table>, OpenError> {
+    pub(super) fn open(&self, capacity: u64) -> std::result::Result<Arc<Table>, OpenError> {
         let dir: Arc<dyn Directory> = self.dir.clone();
         Table::open(&dir, self.entry, NAME.store, Arc::new(BlockCache::new(capacity, capacity / 8))).map(Arc::new)
     }
 }
 
 fn make(model: &Model, ranges: &[OwnedRange]) -> Made {
-    let dir = Arc::new(MemDirectory::default());
-    let mut builder = TableBuilder::new(dir.open("table-9", Access::CreateNew).unwrap(), NAME);
+    let (dir, mut builder) = begin();
     for (key, (revision, value)) in model {
         let value = value.as_ref().map(|(tag, bytes)| (*tag, Stored::Inline(bytes)));
         builder.add(key, *revision, value).unwrap();
@@ -41,6 +45,16 @@ fn make(model: &Model, ranges: &[OwnedRange]) -> Made {
     for (start, end, revision) in ranges {
         builder.add_range(start, end, *revision);
     }
+    finish(dir, builder)
+}
+
+pub(super) fn begin() -> (Arc<MemDirectory>, TableBuilder) {
+    let dir = Arc::new(MemDirectory::default());
+    let builder = TableBuilder::new(dir.open("table-9", Access::CreateNew).unwrap(), NAME);
+    (dir, builder)
+}
+
+pub(super) fn finish(dir: Arc<MemDirectory>, builder: TableBuilder) -> Made {
     let size = builder.finish().unwrap();
     let file = dir.file("table-9");
     assert_eq!(file.bytes().len() as u64, size);

@@ -289,6 +289,30 @@ mod tests {
     }
 
     #[test]
+    fn a_place_in_the_file_has_its_one_length() {
+        for len in 0..2 * EXTENT {
+            let (mut writer, mut out, value) = (BlockWriter::default(), Vec::new(), vec![0; len]);
+            writer.push(b"k", 1, &Content::Inline(0, &value));
+            writer.finish(4, 7000, &mut out);
+            let kind = decode(&out).unwrap().slot(0) + 18;
+            out[kind] = OUTSIDE;
+            seal(&mut out, 0, 4, 7000);
+            assert_eq!(decode(&out).is_ok(), len == EXTENT, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_key_beyond_the_last_is_not_looked_up_in_what_follows_the_slots() {
+        // The first entry begins with a revision, whose bytes would be a slot far outside.
+        let (mut writer, mut out) = (BlockWriter::default(), Vec::new());
+        writer.push(b"k", u64::MAX, &Content::Tombstone);
+        writer.push(b"l", 1, &Content::Tombstone);
+        writer.finish(4, 7000, &mut out);
+        let block = decode(&out).unwrap();
+        assert_eq!((block.find(b"z"), block.lower_bound(b"z")), (None, 2));
+    }
+
+    #[test]
     fn hostile_bytes_with_a_right_checksum_never_panic() {
         let good = sample();
         for at in 4..good.len() {

@@ -70,6 +70,13 @@ mod tests {
     }
 
     #[test]
+    fn each_entry_has_ten_bits_in_whole_lines() {
+        for (entries, expected) in [(0, 1), (1, 1), (51, 1), (52, 2), (512, 10), (513, 11), (5000, 98)] {
+            assert_eq!(lines(entries), expected, "{entries} entries");
+        }
+    }
+
+    #[test]
     fn holds_what_was_added_and_little_else() {
         let mut filter = vec![0; lines(5000) * LINE];
         for i in 0..5000u32 {

@@ -276,6 +276,15 @@ mod tests {
     }
 
     #[test]
+    fn the_empty_key_may_be_the_last_of_the_first_child() {
+        let (mut writer, mut out) = (NodeWriter::default(), Vec::new());
+        assert!(writer.push(100, 50, b"") && writer.push(150, 20, b"a"));
+        writer.finish(1, 200, &mut out);
+        let node = decode(&out).unwrap();
+        assert_eq!((node.find(b""), node.find(b"a"), node.find(b"b")), (Some(0), Some(1), None));
+    }
+
+    #[test]
     fn a_node_without_children_holds_nothing() {
         let mut out = Vec::new();
         NodeWriter::default().finish(1, 200, &mut out);
