@@ -10,8 +10,38 @@ pub fn bucket_prefixes(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     key.iter().enumerate().filter(|(_, b)| **b == SEPARATOR).map(|(at, _)| &key[..=at])
 }
 
+/// How many bytes two keys begin with alike.
+#[inline]
+pub fn shared_len(a: &[u8], b: &[u8]) -> usize {
+    let mut at = 0;
+    // A word at a time: keys that lie side by side have much in common.
+    for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
+        let unlike = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if unlike != 0 {
+            return at + unlike.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::shared_len;
+
+    #[test]
+    fn what_two_keys_share_ends_at_the_first_byte_that_differs() {
+        let key: Vec<u8> = (0..40).collect();
+        for len in 0..key.len() {
+            assert_eq!(shared_len(&key, &key[..len]), len);
+            assert_eq!(shared_len(&key[..len], &key), len);
+            let mut other = key.clone();
+            other[len] ^= 0x80;
+            assert_eq!(shared_len(&key, &other), len);
+        }
+        assert_eq!(shared_len(&key, &key), key.len());
+    }
+
     #[test]
     fn prefixes_end_in_the_separator() {
         let all: Vec<&[u8]> = super::bucket_prefixes(b"a\x01bc\x01k").collect();

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::files::storage::File;
 use crate::format::checksum::{crc32c, matches};
 use crate::format::frame::MAX_KEY;
-use crate::format::key::bucket_prefixes;
+use crate::format::key::{bucket_prefixes, shared_len};
 use crate::format::manifest::StoreId;
 use crate::format::position::Position;
 use crate::format::table::block::Content;
@@ -177,7 +177,7 @@ impl TableBuilder {
         self.leaf.note(filter::hash(key));
         // Of the prefixes that name buckets, those of the key before are there already, if they are of the same leaf.
         let first = self.leaf.noted() == 1;
-        let shared = self.last_key.iter().zip(key).take_while(|(a, b)| a == b).count();
+        let shared = shared_len(&self.last_key, key);
         for prefix in bucket_prefixes(key).filter(|prefix| first || prefix.len() > shared) {
             self.leaf.note(filter::hash(prefix));
         }

@@ -1,7 +1,8 @@
 //! Writes data blocks, as [`super::block`] specifies them.
 
 use super::block::{Content, ENTRY, EXTENT, HEAD, HEADER, INLINE, OUTSIDE, SLOT, TARGET, TOMBSTONE, head_of};
-use super::{seal, shared_len};
+use super::seal;
+use crate::format::key::shared_len;
 use crate::format::position::Position;
 
 /// Builds a block.
