@@ -208,6 +208,9 @@ impl Core {
     fn build(&self, run: Run, number: u64, file: Arc<dyn File>, pause: &dyn Fn() -> Result<bool>) -> Result<bool> {
         let name = TableName { store: self.files.store, number, from: run.from(), to: run.to() };
         let mut builder = TableBuilder::new(file.clone(), name);
+        if run.segments == 0 {
+            builder = builder.patient();
+        }
         if !self.fill(&run, &mut builder, pause)? {
             self.remove(&names::table(number));
             return Ok(false);
@@ -361,22 +364,5 @@ impl Drop for Advice {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_is_merged_once_the_newer_ones_are_worth_it() {
-        assert_eq!(due(&[]), None);
-        assert_eq!(due(&[1]), None, "one table is merged with nothing");
-        assert_eq!(due(&[400, 100]), Some(0));
-        assert_eq!(due(&[401, 100]), None);
-        assert_eq!(due(&[500, 50, 51]), Some(1), "the oldest stays, as it is more than four times the others");
-        assert_eq!(due(&[500, 70, 60]), Some(0), "all newer ones count together");
-        assert_eq!(
-            due(&[400, 1_000, 100]),
-            Some(0),
-            "a large one between is merged with the older one that asks for it"
-        );
-        assert_eq!(due(&[9_000, 1_000, 100]), None);
-    }
-}
+#[path = "compact_tests.rs"]
+mod tests;
