@@ -7,7 +7,12 @@ pub const SEPARATOR: u8 = 1;
 
 /// Every prefix of the key that names a bucket, the outermost first.
 pub fn bucket_prefixes(key: &[u8]) -> impl Iterator<Item = &[u8]> {
-    key.iter().enumerate().filter(|(_, b)| **b == SEPARATOR).map(|(at, _)| &key[..=at])
+    bucket_prefixes_beyond(key, 0)
+}
+
+/// Those that have more than `len` bytes.
+pub fn bucket_prefixes_beyond(key: &[u8], len: usize) -> impl Iterator<Item = &[u8]> {
+    (len..key.len()).filter(|at| key[*at] == SEPARATOR).map(|at| &key[..=at])
 }
 
 /// How many bytes two keys begin with alike.
@@ -47,5 +52,7 @@ mod tests {
         let all: Vec<&[u8]> = super::bucket_prefixes(b"a\x01bc\x01k").collect();
         assert_eq!(all, [&b"a\x01"[..], b"a\x01bc\x01"]);
         assert_eq!(super::bucket_prefixes(b"k").count(), 0);
+        let counts = [1, 2, 4, 5, 6].map(|len| super::bucket_prefixes_beyond(b"a\x01bc\x01k", len).count());
+        assert_eq!(counts, [2, 1, 1, 0, 0]);
     }
 }
