@@ -26,8 +26,8 @@ const NONE: u32 = u32::MAX;
 pub const MAX_INDEX: u64 = 1 << 30;
 /// How many operations are applied before readers get a turn.
 const TURN: u32 = 512;
-/// The arena grows by so much at least, so that one of a usual segment never moves; what isn't touched takes no memory.
-const ARENA_STEP: usize = 16 << 20;
+/// The arena grows by so much at least; what isn't touched takes no memory.
+const ARENA_STEP: usize = 4 << 20;
 /// The table of hashes grows so many times over, as growing finds a new place for each of its entries.
 const TABLE_GROWTH: usize = 4;
 
