@@ -208,9 +208,6 @@ impl Core {
     fn build(&self, run: Run, number: u64, file: Arc<dyn File>, pause: &dyn Fn() -> Result<bool>) -> Result<bool> {
         let name = TableName { store: self.files.store, number, from: run.from(), to: run.to() };
         let mut builder = TableBuilder::new(file.clone(), name);
-        if run.segments == 0 {
-            builder = builder.patient();
-        }
         if !self.fill(&run, &mut builder, pause)? {
             self.remove(&names::table(number));
             return Ok(false);

@@ -19,8 +19,6 @@ use std::sync::Arc;
 
 /// How much is written at once.
 const BUFFER: usize = 512 << 10;
-/// A patient table is synced after so much of it.
-const PIECE: u64 = 1 << 20;
 /// A group ends when its leaf has this many bytes, and at least [`LEAF_MIN`] blocks, so that the root stays small.
 const LEAF: usize = 4 << 10;
 const LEAF_MIN: usize = 16;
@@ -51,9 +49,6 @@ pub struct TableBuilder {
     buffer: Vec<u8>,
     /// Where the buffer's first byte comes to lie.
     written: u64,
-    /// How much of it is synced.
-    synced: u64,
-    patient: bool,
     block: BlockWriter,
     leaf: NodeWriter,
     root: NodeWriter,
@@ -82,19 +77,12 @@ impl TableBuilder {
             footer,
             buffer: Vec::with_capacity(BUFFER),
             written: 0,
-            synced: 0,
-            patient: false,
             block: BlockWriter::default(),
             leaf: NodeWriter::default(),
             root: NodeWriter::default(),
             last_key: Vec::new(),
             ranges: Vec::new(),
         }
-    }
-
-    /// Syncs it piece by piece while it is written: slower, but no sync of the log waits on the same disk for all of it.
-    pub fn patient(self) -> TableBuilder {
-        TableBuilder { patient: true, ..self }
     }
 
     /// Adds a version: `Some` tag and value, or `None` for a tombstone. Keys come in strictly ascending order.
@@ -172,7 +160,7 @@ impl TableBuilder {
         self.root.finish(number, self.footer.root_at, &mut self.buffer);
         self.buffer.extend_from_slice(&self.footer.encode());
         self.write()?;
-        self.sync()?;
+        self.file.sync_data().map_err(|e| Error::io(format!("sync {}", self.name()), &e))?;
         Ok(self.written)
     }
 
@@ -265,11 +253,7 @@ impl TableBuilder {
     }
 
     fn write_if_full(&mut self) -> Result<()> {
-        if self.buffer.len() < BUFFER {
-            return Ok(());
-        }
-        self.write()?;
-        if self.patient && self.written - self.synced >= PIECE { self.sync() } else { Ok(()) }
+        if self.buffer.len() >= BUFFER { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<()> {
@@ -277,12 +261,6 @@ impl TableBuilder {
         done.map_err(|e| Error::io(format!("write {}", self.name()), &e))?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.file.sync_data().map_err(|e| Error::io(format!("sync {}", self.name()), &e))?;
-        self.synced = self.written;
         Ok(())
     }
 }

@@ -9,17 +9,11 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct MemFile {
     bytes: Mutex<Vec<u8>>,
-    /// How many bytes there were at each sync.
-    syncs: Mutex<Vec<usize>>,
 }
 
 impl MemFile {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bytes.lock().clone()
-    }
-
-    pub(crate) fn syncs(&self) -> Vec<usize> {
-        self.syncs.lock().clone()
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut Vec<u8>)) {
@@ -49,7 +43,6 @@ impl File for MemFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.syncs.lock().push(self.bytes.lock().len());
         Ok(())
     }
 

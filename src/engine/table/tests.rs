@@ -212,25 +212,6 @@ fn every_flipped_byte_and_every_length_is_found() {
 }
 
 #[test]
-fn a_patient_table_is_synced_piece_by_piece() {
-    for patient in [false, true] {
-        let dir = MemDirectory::default();
-        let mut builder = TableBuilder::new(dir.open("table-9", Access::CreateNew).unwrap(), NAME);
-        if patient {
-            builder = builder.patient();
-        }
-        for number in 0..3_000 {
-            builder.add(format!("{number:06}").as_bytes(), 200, Some((0, Stored::Inline(&[7; 2_000])))).unwrap();
-        }
-        let size = builder.finish().unwrap() as usize;
-        let syncs = dir.file("table-9").syncs();
-        assert_eq!(syncs.last(), Some(&size), "the whole of it in the end");
-        let most = syncs.iter().zip([0].iter().chain(&syncs)).map(|(to, from)| to - from).max().unwrap();
-        assert_eq!(most < 2 << 20, patient, "{syncs:?}");
-    }
-}
-
-#[test]
 fn hostile_parts_with_right_checksums_never_panic_or_go_in_circles() {
     let ranges = [(b"a".to_vec(), b"b".to_vec(), 150), (b"b".to_vec(), b"c".to_vec(), 151)];
     let made = make(&numbered(300), &ranges);
