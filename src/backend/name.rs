@@ -125,9 +125,16 @@ impl Key {
 
     /// The key `key` of the bucket whose prefix this is.
     pub fn child(mut self, label: &Label, key: &[u8]) -> Result<Key> {
-        name(label, key, MAX_KEY)?;
-        self.0.extend_from_slice(key);
+        self.set_child(self.len(), label, key)?;
         Ok(self)
+    }
+
+    /// Makes this one the key `key` of its bucket, whose prefix has `prefix` bytes.
+    pub fn set_child(&mut self, prefix: usize, label: &Label, key: &[u8]) -> Result<()> {
+        name(label, key, MAX_KEY)?;
+        self.0.truncate(prefix);
+        self.0.extend_from_slice(key);
+        Ok(())
     }
 
     /// Where a listing of names of the bucket whose prefix this is goes on after the key `after` and the sub-bucket of
@@ -278,7 +285,8 @@ fn component(label: &Label, bytes: &[u8], is_root: bool) -> Result<()> {
 }
 
 fn name(label: &Label, bytes: &[u8], max: usize) -> Result<()> {
-    if !bytes.is_empty() && bytes.len() <= max && bytes[0] != b'.' && bytes.iter().all(|b| is_plain(*b)) {
+    let plain = |bytes: &[u8]| bytes.iter().fold(true, |all, b| all & is_plain(*b));
+    if !bytes.is_empty() && bytes.len() <= max && bytes[0] != b'.' && plain(bytes) {
         return Ok(());
     }
     inspect(label, bytes, max)

@@ -7,7 +7,7 @@ use super::name::{self, Key, Label};
 use super::{Backend, limits, ttl};
 use crate::engine::{Decision, Item, Request, Snapshot};
 use crate::error::{Code, Error, Result};
-use crate::format::frame::Body;
+use crate::format::frame::{Body, PUT_LEN};
 
 /// One item of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +45,13 @@ impl Backend {
         let values = items.iter().fold(0, |sum: usize, item| sum.saturating_add(item.value.len()));
         limits::batch_bytes(values)?;
         let prefix = Key::bucket(bucket.as_ref())?;
-        let keys = items.iter().map(|item| item.key.len() + prefix.len()).fold(0, usize::saturating_add);
-        limits::batch_keys(keys)?;
+        let names = items.iter().fold(0, |sum: usize, item| sum.saturating_add(item.key.len()));
+        limits::batch_keys(names.saturating_add(prefix.len() * items.len()))?;
         let now = self.clock.now();
-        let mut body = Body::new();
+        let (mut body, mut key) = (Body::new(), prefix.clone());
+        body.reserve(prefix.len() + names + values + PUT_LEN * items.len());
         for (index, item) in items.iter().enumerate() {
-            let key = prefix.clone().child(&Label::item(index), item.key)?;
+            key.set_child(prefix.len(), &Label::item(index), item.key)?;
             limits::value(&format_args!("the value of item {index}"), item.value)?;
             let tag = ttl::tag(now, item.ttl).map_err(|e| Error { message: format!("item {index}: {e}"), ..e })?;
             body.put(&key, tag, item.value);

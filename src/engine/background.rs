@@ -6,6 +6,10 @@ use crate::files::quiet_thread;
 use crate::latch::{Condvar, Mutex};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// No segment was sealed for so long: it is time for the merges that were left.
+const CALM: Duration = Duration::from_millis(100);
 
 /// The thread, once started.
 #[derive(Debug, Default)]
@@ -38,8 +42,9 @@ impl Bell {
         self.rung.notify_one();
     }
 
-    fn wait(&self) -> Ring {
-        let mut state = self.rung.wait_while(self.state.lock(), None, |state| *state == Ring::Silent);
+    /// Waits for a ring; `Silent` if none came for so long.
+    fn wait(&self, time: Option<Duration>) -> Ring {
+        let mut state = self.rung.wait_while(self.state.lock(), time, |state| *state == Ring::Silent);
         if *state == Ring::Work { std::mem::take(&mut *state) } else { *state }
     }
 
@@ -74,9 +79,16 @@ impl Background {
 }
 
 fn run(core: &Core, bell: &Bell) {
-    while bell.wait() == Ring::Work {
-        if let Err(e) = core.compact_in_background(&|| bell.stopping()) {
-            (core.log)(true, &format!("compaction failed: {e}"));
+    let mut merges_are_left = false;
+    loop {
+        let rung = bell.wait(merges_are_left.then_some(CALM));
+        if rung == Ring::Stop {
+            return;
         }
+        let compacted = core.compact_in_background(rung == Ring::Silent, &|| bell.stopping());
+        merges_are_left = compacted.unwrap_or_else(|e| {
+            (core.log)(true, &format!("compaction failed: {e}"));
+            false
+        });
     }
 }

@@ -20,6 +20,13 @@ use std::sync::atomic::Ordering;
 
 /// So many sealed segments may wait for the background; beyond twice as many any writer flushes by itself.
 const TAIL: usize = 1;
+/// While segments keep coming, no tables are merged before there are so many.
+const SOME: usize = 12;
+/// As long as there are no more tables than this, segments become tables before any are merged, also while a merge goes on.
+/// Beyond it the merges come first, and writers that are faster flush by themselves, which slows them down.
+const MANY: usize = 24;
+/// After so many versions a merge pauses.
+const PIECE: u64 = 1024;
 /// A table is merged with all newer ones once it is no larger than so many times their sum: then the tables together are
 /// at most a quarter larger than the oldest.
 const GROWTH: u64 = 4;
@@ -73,7 +80,7 @@ impl Core {
         let view = self.fresh_view()?;
         let tail = view.tail();
         if tail > 2 * TAIL
-            && let Err(e) = self.replace(Run::flush(view), &|| false)
+            && let Err(e) = self.replace(Run::flush(view), &|| Ok(false))
         {
             // Commits go on for a while, since nothing of them is wrong.
             (self.log)(true, &format!("a flush that is due failed: {e}"));
@@ -82,25 +89,31 @@ impl Core {
         Ok(())
     }
 
-    /// Flushes, and merges as long as the sizes ask for it, unless another process does so already.
-    pub fn compact_in_background(&self, stopping: &dyn Fn() -> bool) -> Result<()> {
-        let Some(_advice) = Advice::take(self)? else { return Ok(()) };
+    /// Flushes, and merges as long as the sizes ask for it, unless another process does so already. While segments keep
+    /// coming (not `calm`), merges wait until there are some tables: one merge of many is less work than many of a few. True
+    /// if merges are left for calmer times.
+    pub fn compact_in_background(&self, calm: bool, stopping: &dyn Fn() -> bool) -> Result<bool> {
+        let Some(_advice) = Advice::take(self)? else { return Ok(false) };
         self.clean()?;
         loop {
             let flushed = self.flush(stopping)?;
+            if flushed && self.flush_is_first() {
+                continue;
+            }
             let merged = flushed && {
                 let _one = self.merging.lock();
                 let view = self.fresh_view()?;
                 let sizes: Vec<u64> = view.tables.iter().map(|table| table.entry().size).collect();
                 match due(&sizes) {
-                    Some(first) => self.replace(Run::merge(view, first), stopping)?,
-                    None if self.index.view().tail() == 0 => return Ok(()),
+                    Some(_) if !calm && sizes.len() < SOME => return Ok(true),
+                    Some(first) => self.merge(view, first, stopping)?,
+                    None if self.index.view().tail() == 0 => return Ok(false),
                     None => true,
                 }
             };
             // Stopped, or another was faster.
             if !merged {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
@@ -121,14 +134,31 @@ impl Core {
         }
         while !self.flush(&|| false)? {}
         let _one = self.merging.lock();
-        while !self.replace(Run::merge(self.fresh_view()?, 0), &|| false)? {}
+        while !self.merge(self.fresh_view()?, 0, &|| false)? {}
         Ok(())
     }
 
     /// Makes a table of the sealed segments. False if it was stopped, or another was faster.
     fn flush(&self, stopping: &dyn Fn() -> bool) -> Result<bool> {
         let _one = self.flushing.lock();
-        self.replace(Run::flush(self.fresh_view()?), stopping)
+        self.replace(Run::flush(self.fresh_view()?), &|| Ok(stopping()))
+    }
+
+    /// Makes one table of those from `first` on. False if it was stopped, or another was faster.
+    fn merge(&self, view: Arc<View>, first: usize, stopping: &dyn Fn() -> bool) -> Result<bool> {
+        let pause = || {
+            if self.flush_is_first() {
+                self.flush(stopping)?;
+            }
+            Ok(stopping())
+        };
+        self.replace(Run::merge(view, first), &pause)
+    }
+
+    /// Whether segments wait that are to become a table before anything is merged.
+    fn flush_is_first(&self) -> bool {
+        let view = self.index.view();
+        view.tail() >= TAIL && view.tables.len() <= MANY
     }
 
     fn fresh_view(&self) -> Result<Arc<View>> {
@@ -155,14 +185,15 @@ impl Core {
         Ok(now)
     }
 
-    /// Merges a run into one table and switches the manifest. False if it was stopped, or another was faster.
-    fn replace(&self, run: Run, stopping: &dyn Fn() -> bool) -> Result<bool> {
+    /// Merges a run into one table and switches the manifest. False if it was stopped, or another was faster. `pause` is called
+    /// now and then, and stops it.
+    fn replace(&self, run: Run, pause: &dyn Fn() -> Result<bool>) -> Result<bool> {
         if run.segments == 0 && run.view.tables.len() == run.first {
             return Ok(true);
         }
         let (number, file) = self.new_table()?;
         // Again and again on a full disk, each try would leave a table behind that takes what is left.
-        self.build(run, number, file, stopping).inspect_err(|_| self.remove_unnamed(number))
+        self.build(run, number, file, pause).inspect_err(|_| self.remove_unnamed(number))
     }
 
     /// Nothing is removed that a manifest may name, as when it was renamed and its directory couldn't be synced: the one that
@@ -174,10 +205,10 @@ impl Core {
         }
     }
 
-    fn build(&self, run: Run, number: u64, file: Arc<dyn File>, stopping: &dyn Fn() -> bool) -> Result<bool> {
+    fn build(&self, run: Run, number: u64, file: Arc<dyn File>, pause: &dyn Fn() -> Result<bool>) -> Result<bool> {
         let name = TableName { store: self.files.store, number, from: run.from(), to: run.to() };
         let mut builder = TableBuilder::new(file.clone(), name);
-        if !self.fill(&run, &mut builder, stopping)? {
+        if !self.fill(&run, &mut builder, pause)? {
             self.remove(&names::table(number));
             return Ok(false);
         }
@@ -228,7 +259,7 @@ impl Core {
     }
 
     /// Copies what is to be kept. False if it was stopped.
-    fn fill(&self, run: &Run, builder: &mut TableBuilder, stopping: &dyn Fn() -> bool) -> Result<bool> {
+    fn fill(&self, run: &Run, builder: &mut TableBuilder, pause: &dyn Fn() -> Result<bool>) -> Result<bool> {
         let to = run.to();
         let mut inputs = Vec::new();
         for memtable in &run.view.memtables[..run.segments] {
@@ -254,7 +285,7 @@ impl Core {
             }
             merge.advance()?;
             count += 1;
-            if count.is_multiple_of(1024) && stopping() {
+            if count.is_multiple_of(PIECE) && pause()? {
                 return Ok(false);
             }
         }
@@ -330,22 +361,5 @@ impl Drop for Advice {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_is_merged_once_the_newer_ones_are_worth_it() {
-        assert_eq!(due(&[]), None);
-        assert_eq!(due(&[1]), None, "one table is merged with nothing");
-        assert_eq!(due(&[400, 100]), Some(0));
-        assert_eq!(due(&[401, 100]), None);
-        assert_eq!(due(&[500, 50, 51]), Some(1), "the oldest stays, as it is more than four times the others");
-        assert_eq!(due(&[500, 70, 60]), Some(0), "all newer ones count together");
-        assert_eq!(
-            due(&[400, 1_000, 100]),
-            Some(0),
-            "a large one between is merged with the older one that asks for it"
-        );
-        assert_eq!(due(&[9_000, 1_000, 100]), None);
-    }
-}
+#[path = "compact_tests.rs"]
+mod tests;

@@ -109,8 +109,8 @@ unsafe fn from_array<'a>(items: *const dirkv_item, n: usize, item_size: usize) -
         let item = unsafe { raw.as_ptr().cast::<dirkv_item>().read_unaligned() };
         // SAFETY: promised by the caller.
         let (key, value) = unsafe {
-            let key = input::text(item.key, &format!("items[{index}].key"))?;
-            (key, input::bytes(item.val, item.len, &format!("items[{index}].val"))?)
+            let key = input::text(item.key, format_args!("items[{index}].key"))?;
+            (key, input::bytes(item.val, item.len, format_args!("items[{index}].val"))?)
         };
         found.push(NewItem { key, value, ttl: item.ttl });
     }

@@ -1,11 +1,12 @@
 //! What comes in: pointers checked, then borrowed for the length of the call.
 
 use std::ffi::{CStr, c_char, c_void};
+use std::fmt::Display;
 
 use crate::error::{Code, Error, Result};
 
 /// An error that names a parameter of the call and what is wrong with it.
-pub(super) fn bad(parameter: &str, what: &str) -> Error {
+pub(super) fn bad(parameter: impl Display, what: &str) -> Error {
     Error::new(Code::BadParameter, format!("parameter {parameter} {what}"))
 }
 
@@ -14,7 +15,7 @@ pub(super) fn bad(parameter: &str, what: &str) -> Error {
 /// # Safety
 ///
 /// `pointer` is NULL or leads to a text that ends in a NUL and stays unchanged for `'a`.
-pub(super) unsafe fn text<'a>(pointer: *const c_char, parameter: &str) -> Result<&'a [u8]> {
+pub(super) unsafe fn text<'a>(pointer: *const c_char, parameter: impl Display) -> Result<&'a [u8]> {
     // SAFETY: promised by the caller.
     let text = unsafe { optional_text(pointer) };
     text.ok_or_else(|| bad(parameter, "is NULL"))
@@ -38,7 +39,7 @@ pub(super) unsafe fn optional_text<'a>(pointer: *const c_char) -> Option<&'a [u8
 /// # Safety
 ///
 /// `pointer` is NULL or leads to `len` bytes that stay unchanged for `'a`.
-pub(super) unsafe fn bytes<'a>(pointer: *const c_void, len: usize, parameter: &str) -> Result<&'a [u8]> {
+pub(super) unsafe fn bytes<'a>(pointer: *const c_void, len: usize, parameter: impl Display) -> Result<&'a [u8]> {
     if len == 0 {
         return Ok(&[]);
     }

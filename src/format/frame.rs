@@ -26,6 +26,7 @@
 //! a sector of 512 bytes whole or not at all. Numbers are never renumbered.
 
 use super::checksum::{crc32c, matches};
+use super::key::shared_len;
 use super::position::Position;
 use super::segment::{u16_at, u32_at, u64_at};
 use crate::sabotage::{self, Sabotage};
@@ -38,6 +39,9 @@ pub const MAX_LEN: usize = 256 << 20;
 pub const MAX_KEY: usize = 16 << 10;
 /// The most bytes that all keys of a frame have, each counted whole: a frame cuts them short, memory doesn't.
 pub const MAX_KEYS: usize = 256 << 20;
+
+/// Bytes of a put beside its key and its value.
+pub const PUT_LEN: usize = 18;
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -58,6 +62,11 @@ impl Body {
     /// No operation yet.
     pub fn new() -> Body {
         Body::default()
+    }
+
+    /// Makes room for so many bytes of operations at once.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
     }
 
     /// Puts a value. A key is at most [`MAX_KEY`] bytes.
@@ -103,10 +112,10 @@ impl Body {
 
     fn head(&mut self, kind: u8, key: &[u8]) -> usize {
         assert!(key.len() <= MAX_KEY, "a key is at most MAX_KEY bytes");
-        let shared = self.last.iter().zip(key).take_while(|(a, b)| a == b).count();
-        self.bytes.extend_from_slice(&[kind, 0]);
-        self.bytes.extend_from_slice(&u16::try_from(shared).expect("within MAX_KEY").to_le_bytes());
-        self.bytes.extend_from_slice(&u16::try_from(key.len() - shared).expect("within MAX_KEY").to_le_bytes());
+        let shared = shared_len(&self.last, key);
+        let [a, b] = u16::try_from(shared).expect("within MAX_KEY").to_le_bytes();
+        let [c, d] = u16::try_from(key.len() - shared).expect("within MAX_KEY").to_le_bytes();
+        self.bytes.extend_from_slice(&[kind, 0, a, b, c, d]);
         self.last.truncate(shared);
         self.last.extend_from_slice(&key[shared..]);
         self.count += 1;

@@ -12,10 +12,11 @@ use super::value::{Extent, INLINE_MAX, Stored};
 use crate::error::Result;
 use crate::format::checksum::crc32c;
 use crate::format::frame::{Frame, Op};
-use crate::format::key::bucket_prefixes;
+use crate::format::key::{SEPARATOR, bucket_prefixes, shared_len};
 use crate::format::position::{Position, offset_of, position, segment_of};
 use crate::latch::{RwLock, RwLockReadGuard};
 use foldhash::fast::FixedState;
+use hashbrown::hash_table::Entry as Slot;
 use hashbrown::{HashSet, HashTable};
 use noted::Noted;
 use std::hash::BuildHasher;
@@ -29,6 +30,8 @@ pub const MAX_INDEX: u64 = 1 << 30;
 const TURN: u32 = 512;
 /// The arena grows by so much at least; what isn't touched takes no memory.
 const ARENA_STEP: usize = 4 << 20;
+/// The table of hashes grows so many times over, as growing finds a new place for each of its entries.
+const TABLE_GROWTH: usize = 4;
 
 /// One segment's index. Frames are applied under the follower's lock; readers come at any time.
 #[derive(Debug)]
@@ -262,7 +265,10 @@ impl Inner {
         }
         entries.reserve(operations);
         versions.reserve(operations);
-        by_hash.reserve(operations, |&i| entries[i as usize].hash);
+        if by_hash.capacity() - by_hash.len() < operations {
+            let more = operations.max((TABLE_GROWTH - 1) * by_hash.len());
+            by_hash.reserve(more, |&i| entries[i as usize].hash);
+        }
     }
 
     fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64, noted: &Noted) {
@@ -294,10 +300,11 @@ impl Inner {
     }
 
     fn note_buckets(&mut self, key: &[u8]) {
-        let bucket = key.iter().rposition(|b| *b == crate::format::key::SEPARATOR).map_or(0, |at| at + 1);
-        if self.last_bucket == key[..bucket] {
+        let shared = shared_len(&self.last_bucket, key);
+        if shared == self.last_bucket.len() && !key[shared..].contains(&SEPARATOR) {
             return;
         }
+        let bucket = key.iter().rposition(|b| *b == SEPARATOR).map_or(0, |at| at + 1);
         self.last_bucket.clear();
         self.last_bucket.extend_from_slice(&key[..bucket]);
         self.buckets.extend(bucket_prefixes(key).map(hash));
@@ -311,11 +318,12 @@ impl Inner {
             let e = &entries[i as usize];
             &arena[e.key_at as usize..(e.key_at + e.key_len) as usize]
         };
-        let entry = match by_hash.find(hash, |&i| entries[i as usize].hash == hash && key_of(i) == key) {
-            Some(&i) => i as usize,
-            None => {
+        let is_key = |&i: &u32| entries[i as usize].hash == hash && key_of(i) == key;
+        let entry = match by_hash.entry(hash, is_key, |&i| entries[i as usize].hash) {
+            Slot::Occupied(found) => *found.get() as usize,
+            Slot::Vacant(free) => {
                 let number = entries.len();
-                by_hash.insert_unique(hash, offset(number), |&i| entries[i as usize].hash);
+                free.insert(offset(number));
                 let key_at = offset(arena.len());
                 arena.extend_from_slice(key);
                 entries.push(Entry { hash, key_at, key_len: offset(key.len()), newest: NONE });

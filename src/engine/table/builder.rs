@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::files::storage::File;
 use crate::format::checksum::{crc32c, matches};
 use crate::format::frame::MAX_KEY;
-use crate::format::key::bucket_prefixes;
+use crate::format::key::{bucket_prefixes_beyond, shared_len};
 use crate::format::manifest::StoreId;
 use crate::format::position::Position;
 use crate::format::table::block::Content;
@@ -87,26 +87,30 @@ impl TableBuilder {
 
     /// Adds a version: `Some` tag and value, or `None` for a tombstone. Keys come in strictly ascending order.
     pub fn add(&mut self, key: &[u8], revision: Position, value: Option<(u64, Stored<'_>)>) -> Result<()> {
-        if key.len() > MAX_KEY || (self.footer.versions > 0 && key <= &*self.last_key) {
+        let shared = shared_len(&self.last_key, key);
+        let follows = self.footer.versions == 0 || key.get(shared) > self.last_key.get(shared);
+        if key.len() > MAX_KEY || !follows {
             return Err(Error::new(Code::Internal, format!("{}: a key is too long or not in order", self.name())));
         }
         match value {
             None => {
                 self.footer.tombstones += 1;
-                self.push(key, revision, &Content::Tombstone)?;
+                self.push(key, shared, revision, &Content::Tombstone)?;
             }
             Some((tag, Stored::Inline(bytes))) if bytes.len() <= INLINE_MAX => {
-                self.push(key, revision, &Content::Inline(tag, bytes))?;
+                self.push(key, shared, revision, &Content::Inline(tag, bytes))?;
             }
             Some((tag, stored)) if stored.len() <= INLINE_MAX => {
-                self.push(key, revision, &Content::Inline(tag, &stored.bytes()?))?;
+                self.push(key, shared, revision, &Content::Inline(tag, &stored.bytes()?))?;
             }
             Some((tag, stored)) => {
                 // The block that was begun ends before the extent, if the entry finds no room in it.
                 let extent = Extent { offset: 0, len: 0, crc: 0 };
-                self.make_room(key, &Content::Extent(tag, extent))?;
+                if !self.block.has_room(key, &Content::Extent(tag, extent)) {
+                    self.end_block()?;
+                }
                 let extent = self.put_extent(stored)?;
-                self.push(key, revision, &Content::Extent(tag, extent))?;
+                self.push(key, shared, revision, &Content::Extent(tag, extent))?;
             }
         }
         self.footer.versions += 1;
@@ -164,25 +168,20 @@ impl TableBuilder {
         format!("table-{}", self.footer.number)
     }
 
-    fn make_room(&mut self, key: &[u8], content: &Content<'_>) -> Result<()> {
-        if !self.block.has_room(key, content) {
+    /// Adds an entry whose key begins with `shared` bytes of the last one.
+    fn push(&mut self, key: &[u8], shared: usize, revision: Position, content: &Content<'_>) -> Result<()> {
+        if !self.block.push_if_room(key, revision, content) {
             self.end_block()?;
+            self.block.push(key, revision, content);
         }
-        Ok(())
-    }
-
-    fn push(&mut self, key: &[u8], revision: Position, content: &Content<'_>) -> Result<()> {
-        self.make_room(key, content)?;
-        self.block.push(key, revision, content);
-        self.leaf.note(filter::hash(key));
         // Of the prefixes that name buckets, those of the key before are there already, if they are of the same leaf.
-        let first = self.leaf.noted() == 1;
-        let shared = self.last_key.iter().zip(key).take_while(|(a, b)| a == b).count();
-        for prefix in bucket_prefixes(key).filter(|prefix| first || prefix.len() > shared) {
+        let noted = if self.leaf.noted() == 0 { 0 } else { shared };
+        self.leaf.note(filter::hash(key));
+        for prefix in bucket_prefixes_beyond(key, noted) {
             self.leaf.note(filter::hash(prefix));
         }
-        self.last_key.clear();
-        self.last_key.extend_from_slice(key);
+        self.last_key.truncate(shared);
+        self.last_key.extend_from_slice(&key[shared..]);
         Ok(())
     }
 

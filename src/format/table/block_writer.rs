@@ -1,7 +1,8 @@
 //! Writes data blocks, as [`super::block`] specifies them.
 
 use super::block::{Content, ENTRY, EXTENT, HEAD, HEADER, INLINE, OUTSIDE, SLOT, TARGET, TOMBSTONE, head_of};
-use super::{seal, shared_len};
+use super::seal;
+use crate::format::key::shared_len;
 use crate::format::position::Position;
 
 /// Builds a block.
@@ -30,20 +31,40 @@ impl BlockWriter {
 
     /// Whether the block has room for one more entry; an empty one always has.
     pub fn has_room(&self, key: &[u8], content: &Content<'_>) -> bool {
+        self.fits(key.len(), self.shared_with(key), content)
+    }
+
+    /// Whether there is room for an entry with which all keys share so much.
+    fn fits(&self, key_len: usize, shared: usize, content: &Content<'_>) -> bool {
         let value = match content {
             Content::Tombstone => 0,
             Content::Inline(_, value) => value.len(),
             Content::Extent(..) => EXTENT,
         };
-        let (count, shared) = (self.entries.len() + 1, self.shared_with(key));
-        let keys = self.keys.len() + key.len() - shared * count;
+        let count = self.entries.len() + 1;
+        let keys = self.keys.len() + key_len - shared * count;
         self.is_empty() || HEADER + shared + count * (HEAD + SLOT + ENTRY) + keys + self.values.len() + value <= TARGET
     }
 
     /// Adds an entry; its key is greater than the last one, at most [`super::super::frame::MAX_KEY`] bytes, and an inline
     /// value is at most 4096 bytes.
     pub fn push(&mut self, key: &[u8], revision: Position, content: &Content<'_>) {
-        self.shared = self.shared_with(key);
+        self.put(key, self.shared_with(key), revision, content);
+    }
+
+    /// The same, if the block has room; false if it hasn't.
+    #[must_use]
+    pub fn push_if_room(&mut self, key: &[u8], revision: Position, content: &Content<'_>) -> bool {
+        let shared = self.shared_with(key);
+        let fits = self.fits(key.len(), shared, content);
+        if fits {
+            self.put(key, shared, revision, content);
+        }
+        fits
+    }
+
+    fn put(&mut self, key: &[u8], shared: usize, revision: Position, content: &Content<'_>) {
+        self.shared = shared;
         let (kind, tag) = match *content {
             Content::Tombstone => (TOMBSTONE, 0),
             Content::Inline(tag, value) => {
@@ -110,8 +131,7 @@ mod tests {
         let mut writer = BlockWriter::default();
         let mut key = vec![b'a'; 1000];
         let content = Content::Tombstone;
-        while writer.has_room(&key, &content) {
-            writer.push(&key, 1, &content);
+        while writer.push_if_room(&key, 1, &content) {
             let last = key.len() - 1;
             if key[last] == u8::MAX { key.push(0) } else { key[last] += 1 }
         }
@@ -122,7 +142,7 @@ mod tests {
         assert!(out.len() <= TARGET && out.len() > TARGET - 100, "{}", out.len());
         let (key, value) = (vec![7; crate::format::frame::MAX_KEY], vec![8; 4096]);
         assert!(writer.has_room(&key, &Content::Inline(1, &value)));
-        writer.push(&key, 1, &Content::Inline(1, &value));
+        assert!(writer.push_if_room(&key, 1, &Content::Inline(1, &value)));
         writer.finish(1, 0, &mut out);
     }
 }

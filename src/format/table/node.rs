@@ -15,7 +15,8 @@
 //! without versions has none.
 
 use super::filter::{self, LINE};
-use super::{first, is_sealed, seal, shared_len, u32_at, u64_at};
+use super::{first, is_sealed, seal, u32_at, u64_at};
+use crate::format::key::shared_len;
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
