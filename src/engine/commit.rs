@@ -169,12 +169,10 @@ impl<'a, 'h> Group<'a, 'h> {
         let run = &mut self.run;
         let (at, salt) = (run.bytes.len(), self.voucher.segment.header().salt);
         let applying = self.applying.as_ref().ok_or_else(|| Error::new(Code::Internal, "a leader lost its view"))?;
+        run.bytes.reserve(len);
         // Rule 1: the frame carries the CRC of the one before.
         let crc = body.write_frame(&mut run.bytes, salt, offset, run.crc, self.core.durable());
-        let applied = match Frame::verify(&run.bytes[at..], salt, offset) {
-            Some(frame) => applying.apply(&frame, offset),
-            None => Err(Error::new(Code::Internal, "a frame just encoded doesn't verify")),
-        };
+        let applied = applying.apply(&Frame::written(&run.bytes[at..]), offset);
         run.end = applied.inspect_err(|_| run.bytes.truncate(at))?;
         run.crc = crc;
         run.is_large |= len > INLINE_MAX;

@@ -61,9 +61,8 @@ impl Core {
         if early.is_some() {
             held.writer.voucher = early;
         }
-        let batch = self.queue.take_all();
-        lead.batch = batch.clone();
-        let done = self.append_all(&mut held, batch);
+        lead.batch = self.queue.take_all();
+        let done = self.append_all(&mut held, &lead.batch);
         drop(held);
         lead.pass();
         for (pending, goal, voucher) in done {
@@ -72,11 +71,11 @@ impl Core {
     }
 
     /// Under `LOCK`: decides and appends; whoever can be answered at once is.
-    fn append_all(&self, held: &mut Held<'_>, batch: Vec<Arc<Pending>>) -> Vec<Done> {
+    fn append_all(&self, held: &mut Held<'_>, batch: &[Arc<Pending>]) -> Vec<Done> {
         match Group::begin(self, held) {
             Ok(mut group) => {
                 for pending in batch {
-                    group.decide(pending);
+                    group.decide(pending.clone());
                 }
                 // An error has been told to those whom it concerns.
                 let _ = group.write();

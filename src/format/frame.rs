@@ -39,6 +39,9 @@ pub const MAX_KEY: usize = 16 << 10;
 /// The most bytes that all keys of a frame have, each counted whole: a frame cuts them short, memory doesn't.
 pub const MAX_KEYS: usize = 256 << 20;
 
+/// Bytes of a put beside its key and its value.
+pub const PUT_LEN: usize = 18;
+
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
@@ -62,6 +65,7 @@ impl Body {
 
     /// Puts a value. A key is at most [`MAX_KEY`] bytes.
     pub fn put(&mut self, key: &[u8], tag: u64, value: &[u8]) {
+        self.bytes.reserve(PUT_LEN + key.len() + value.len());
         let suffix = self.head(PUT, key);
         self.bytes.extend_from_slice(&u32::try_from(value.len()).expect("a value is at most 64 MiB").to_le_bytes());
         self.bytes.extend_from_slice(&tag.to_le_bytes());
@@ -190,6 +194,12 @@ impl<'a> Frame<'a> {
     pub fn verify(bytes: &'a [u8], salt: u64, offset: u64) -> Option<Frame<'a>> {
         let bytes = bytes.get(..Frame::claimed_len(bytes)?)?;
         matches(checksum(salt, offset, bytes), u32_at(bytes, 4)).then_some(Frame { bytes })
+    }
+
+    /// The frame that [`Body::write_frame`] has just written, which needs no second look at its checksum.
+    pub fn written(bytes: &'a [u8]) -> Frame<'a> {
+        debug_assert_eq!(Frame::claimed_len(bytes), Some(bytes.len()), "one whole frame");
+        Frame { bytes }
     }
 
     /// The length.
