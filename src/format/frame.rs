@@ -54,6 +54,7 @@ pub struct Body {
     count: u32,
     last: Vec<u8>,
     lease: bool,
+    frees_lease: bool,
     ranged: bool,
 }
 
@@ -95,9 +96,19 @@ impl Body {
         self.lease = true;
     }
 
-    /// Whether [`Body::changes_lease`] was called.
+    /// The same, of a frame that gives a lease back: they wake as soon as it is appended.
+    pub fn frees_lease(&mut self) {
+        (self.lease, self.frees_lease) = (true, true);
+    }
+
+    /// Whether it is marked as one that changes a lease.
     pub fn is_lease(&self) -> bool {
         self.lease
+    }
+
+    /// Whether it is marked as one that gives a lease back.
+    pub fn is_lease_freed(&self) -> bool {
+        self.frees_lease
     }
 
     /// The length of the frame that this body makes.
