@@ -53,7 +53,7 @@ impl Backend {
             let held = write::live(&view, &key, now, |item| Stored::decode(&item))?;
             drop(view);
             let outlasted = held.as_ref().and_then(|lease| self.outlasted(&key, lease));
-            if held.is_none() || outlasted.is_some() {
+            if held.is_none() || outlasted.is_some() || self.is_given_back(&key, now) {
                 match self.try_acquire(&key, ttl, length, outlasted) {
                     // Somebody was quicker. Who has time looks again.
                     Err(e) if e.code == TAKEN && !self.is_over(deadline) => continue,
@@ -123,6 +123,14 @@ impl Backend {
         Ok(fence)
     }
 
+    /// Whether the holder's release is appended though not yet committed. Who appends behind it shares its sync, and is answered
+    /// only when both are committed.
+    fn is_given_back(&self, key: &Key, now: i64) -> bool {
+        let held = self.engine.foresight().and_then(|view| write::live(&view, key, now, |_| Ok(())));
+        // What can't be read now is waited for.
+        held.is_ok_and(|held| held.is_none())
+    }
+
     fn lease_length(&self, ttl: i64) -> Result<u64> {
         let max = self.max_lock_ttl.as_nanos();
         match u64::try_from(ttl) {
@@ -190,7 +198,7 @@ impl Request for Release {
         }
         let mut body = Body::new();
         body.delete(key);
-        body.changes_lease();
+        body.frees_lease();
         Ok(Decision::Append(body))
     }
 }

@@ -61,13 +61,23 @@ struct Run {
     crc_before: u32,
     crc: u32,
     lease_end: Option<Position>,
+    frees_lease: bool,
     /// A value of it may be so large that it is looked up in the file.
     is_large: bool,
 }
 
 impl Run {
     fn new(start: Position, crc: u32) -> Run {
-        Run { bytes: Vec::new(), start, end: start, crc_before: crc, crc, lease_end: None, is_large: false }
+        Run {
+            bytes: Vec::new(),
+            start,
+            end: start,
+            crc_before: crc,
+            crc,
+            lease_end: None,
+            frees_lease: false,
+            is_large: false,
+        }
     }
 }
 
@@ -85,6 +95,8 @@ pub struct Group<'a, 'h> {
     in_run: Vec<(Arc<Pending>, Goal)>,
     /// Those that still wait for something.
     pub done: Vec<Done>,
+    /// Something was appended at which those who wait for leases have to look once `LOCK` is free.
+    pub wakes: bool,
 }
 
 impl Core {
@@ -110,6 +122,7 @@ impl<'a, 'h> Group<'a, 'h> {
             broken: None,
             in_run: Vec::new(),
             done: Vec::new(),
+            wakes: false,
         })
     }
 
@@ -169,17 +182,16 @@ impl<'a, 'h> Group<'a, 'h> {
         let run = &mut self.run;
         let (at, salt) = (run.bytes.len(), self.voucher.segment.header().salt);
         let applying = self.applying.as_ref().ok_or_else(|| Error::new(Code::Internal, "a leader lost its view"))?;
+        run.bytes.reserve(len);
         // Rule 1: the frame carries the CRC of the one before.
         let crc = body.write_frame(&mut run.bytes, salt, offset, run.crc, self.core.durable());
-        let applied = match Frame::verify(&run.bytes[at..], salt, offset) {
-            Some(frame) => applying.apply(&frame, offset),
-            None => Err(Error::new(Code::Internal, "a frame just encoded doesn't verify")),
-        };
+        let applied = applying.apply(&Frame::written(&run.bytes[at..]), offset);
         run.end = applied.inspect_err(|_| run.bytes.truncate(at))?;
         run.crc = crc;
         run.is_large |= len > INLINE_MAX;
         if body.is_lease() {
             run.lease_end = Some(run.end);
+            run.frees_lease |= body.is_lease_freed();
         }
         self.core.counters.commits.fetch_add(1, Ordering::Relaxed);
         Ok(run.end)
@@ -242,16 +254,18 @@ impl<'a, 'h> Group<'a, 'h> {
         Ok(())
     }
 
-    fn publish_appended(&self, run: &Run) {
+    fn publish_appended(&mut self, run: &Run) {
         let page = &self.core.page;
         if let Some(end) = run.lease_end {
             page.store_lease_end(end);
         }
         page.store_appended(run.end, run.crc);
         if self.core.mode == SyncMode::Os {
+            // Nobody waits for it but those who try again after an error, and they look again by themselves.
             page.raise_committed(run.end);
-            page.publish(run.start);
+            self.wakes |= run.lease_end.is_some();
         }
+        self.wakes |= run.frees_lease;
     }
 
     /// Rule 10: the bytes may lie in the cache, whole, so the frames are answered only after a durable seal below them. What

@@ -8,9 +8,14 @@ use super::store_lock::Held;
 use super::sync::{Fate, Voucher};
 use crate::error::{Code, Error, Result};
 use crate::files::storage::Access;
+use crate::format::manifest::SyncMode;
 use crate::format::position::{Position, segment_of};
 use crate::sabotage::{self, Sabotage};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long who gave a lease back waits for the next holder's frame before it syncs: about what waking up takes.
+const GUESTS: Duration = Duration::from_micros(200);
 
 /// A commit with what it waits for, and the descriptor of its segment.
 pub type Done = (Arc<Pending>, Goal, Arc<Voucher>);
@@ -61,30 +66,36 @@ impl Core {
         if early.is_some() {
             held.writer.voucher = early;
         }
-        let batch = self.queue.take_all();
-        lead.batch = batch.clone();
-        let done = self.append_all(&mut held, batch);
+        lead.batch = self.queue.take_all();
+        let (done, wakes) = self.append_all(&mut held, &lead.batch);
         drop(held);
+        let published = self.page.published();
+        let guests = wakes && self.page.wake_for_leases();
         lead.pass();
+        if guests && self.mode == SyncMode::Full {
+            // Who takes the lease now appends behind what gave it back, and one sync answers both.
+            self.page.wait_published(published, self.page.sync_time().min(GUESTS));
+        }
         for (pending, goal, voucher) in done {
             self.answer(&pending, goal, &voucher);
         }
     }
 
-    /// Under `LOCK`: decides and appends; whoever can be answered at once is.
-    fn append_all(&self, held: &mut Held<'_>, batch: Vec<Arc<Pending>>) -> Vec<Done> {
+    /// Under `LOCK`: decides and appends; whoever can be answered at once is. Those who can't, and whether those who wait for
+    /// leases have to be woken.
+    fn append_all(&self, held: &mut Held<'_>, batch: &[Arc<Pending>]) -> (Vec<Done>, bool) {
         match Group::begin(self, held) {
             Ok(mut group) => {
                 for pending in batch {
-                    group.decide(pending);
+                    group.decide(pending.clone());
                 }
                 // An error has been told to those whom it concerns.
                 let _ = group.write();
-                std::mem::take(&mut group.done)
+                (std::mem::take(&mut group.done), group.wakes)
             }
             Err(e) => {
                 batch.iter().for_each(|pending| pending.answer(Err(e.clone())));
-                Vec::new()
+                (Vec::new(), false)
             }
         }
     }

@@ -12,8 +12,10 @@ use crate::sabotage::{self, Sabotage};
 use std::io;
 use std::sync::Arc;
 
-/// How much of a segment is read at a time.
-const CHUNK: u64 = 1 << 20;
+/// How much of a segment is read at a time: little enough to stay in the processor's cache.
+const CHUNK: u64 = 1 << 18;
+/// What a block is that was allocated and never written.
+static UNWRITTEN: [u8; CHUNK as usize] = [0; CHUNK as usize];
 /// How many zeros at once are passed over in search of a frame; less than a frame's header.
 const ZEROS: usize = 32;
 
@@ -113,9 +115,11 @@ impl Segment {
     ) -> Result<(u64, u32)> {
         let mut chunk = Vec::new();
         while from < to {
-            let mut want = CHUNK.min(to - from);
-            if to - from > CHUNK {
-                want = want.max(self.claimed(from)?.map_or(0, |len| len as u64));
+            let mut want = to - from;
+            if want > CHUNK {
+                // Mostly the log ends here, in blocks that were never written.
+                let Some(len) = self.claimed(from)? else { break };
+                want = CHUNK.max(len as u64);
             }
             if want > to - from {
                 break;
@@ -186,12 +190,35 @@ impl Segment {
         self.file.read_at(buf, from).map_err(|e| Error::io(format_args!("read {} at {from}", self.name), &e))
     }
 
-    /// Whether some frame that begins beyond `bad` verifies by itself and was written when the log was known committed
-    /// beyond `bad`: then what stands at `bad` was durable once, and the medium lost it.
-    pub fn durable_beyond(&self, bad: u64) -> Result<bool> {
-        let bytes = self.bytes(bad, self.len()?.max(bad))?;
+    /// All that lies beyond `end`; nothing if that is zeros only, as blocks are that were allocated ahead and never written.
+    pub fn rest(&self, end: u64) -> Result<Vec<u8>> {
+        let (mut chunk, mut rest) = (Vec::new(), Vec::new());
+        let (mut at, len) = (end, self.len()?);
+        while at < len {
+            let want = CHUNK.min(len - at);
+            self.read(&mut chunk, at, want)?;
+            if chunk.len() as u64 != want {
+                return Err(Error::corrupt(&self.name, at + chunk.len() as u64, "the file ends before the log does"));
+            }
+            if chunk != UNWRITTEN[..chunk.len()] {
+                // The zeros that were passed over belong to it now.
+                rest.resize(usize::try_from(at - end).unwrap_or(usize::MAX), 0);
+                rest.extend_from_slice(&chunk);
+            }
+            at += want;
+        }
+        // A frame may end in zeros.
+        if !rest.is_empty() {
+            rest.resize(usize::try_from(len - end).unwrap_or(usize::MAX), 0);
+        }
+        Ok(rest)
+    }
+
+    /// Whether some frame in `rest`, all that lies beyond `bad`, verifies by itself and was written when the log was known
+    /// committed beyond `bad`: then what stands at `bad` was durable once, and the medium lost it.
+    pub fn durable_beyond(&self, bad: u64, rest: &[u8]) -> bool {
         let mut at = 0;
-        while let Some(shape) = bytes.get(at + 1..).filter(|rest| rest.len() > frame::HEADER_LEN) {
+        while let Some(shape) = rest.get(at + 1..).filter(|rest| rest.len() > frame::HEADER_LEN) {
             at += 1;
             // No frame begins in zeros: their blocks were allocated and never written.
             if shape[..ZEROS] == [0; ZEROS] {
@@ -207,10 +234,10 @@ impl Segment {
             if let Some(frame) = Frame::verify(shape, self.header.salt, offset)
                 && frame.durable_before() > position(self.number(), bad)
             {
-                return Ok(true);
+                return true;
             }
         }
-        Ok(false)
+        false
     }
 
     /// The position at an offset of this segment.
@@ -257,4 +284,30 @@ fn create(dir: &dyn Directory, name: &str, segment: u64, store: &StoreId) -> Res
 /// Random bits for salts and ids.
 pub fn random(dir: &dyn Directory) -> Result<u64> {
     dir.random().map_err(|e| Error::io("get random bytes", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::prepare::open_directory;
+    use crate::format::frame::Body;
+
+    #[test]
+    fn a_witness_may_lie_far_behind_the_damage_and_end_in_zeros() {
+        let (path, store, len) = (tempfile::tempdir().unwrap(), [7; 16], 4 * CHUNK);
+        let dir = open_directory(path.path(), 0o700, 0o600, false).unwrap();
+        make(&dir, 1, &store, len).unwrap();
+        let segment = Segment::open(&dir, 1, &store, Access::Write).map_err(Error::from).unwrap();
+        assert!(segment.rest(HEADER_LEN).unwrap().is_empty());
+        let at = HEADER_LEN + 2 * CHUNK;
+        for (durable_before, is_witness) in [(segment.at(HEADER_LEN), false), (segment.at(at), true)] {
+            let (mut body, mut frame) = (Body::new(), Vec::new());
+            body.put(b"key", 0, &vec![0; CHUNK as usize]);
+            body.write_frame(&mut frame, segment.header().salt, at, 0, durable_before);
+            segment.file().write_at(&frame, at).unwrap();
+            let rest = segment.rest(HEADER_LEN).unwrap();
+            assert_eq!(rest, segment.bytes(HEADER_LEN, len).unwrap());
+            assert_eq!(segment.durable_beyond(HEADER_LEN, &rest), is_witness);
+        }
+    }
 }

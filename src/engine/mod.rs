@@ -45,6 +45,7 @@ use crate::error::Result;
 use crate::files::storage::{Clock, Directory, File};
 use crate::format::manifest::{StoreId, SyncMode};
 use crate::latch::Mutex;
+use arc_swap::Guard;
 use background::Background;
 use index::Index;
 use page::Page;
@@ -151,6 +152,14 @@ impl Engine {
         }
     }
 
+    /// The cut at the end of the log. A power cut or a failed sync may take it back, so nobody is told of it: it only shows
+    /// whether a request is worth trying.
+    pub fn foresight(&self) -> Result<Snapshot> {
+        let appended = self.core.page.appended();
+        let view = self.core.index.follow_and_hold(&self.core, appended)?.view;
+        Ok(Snapshot::new(Guard::from_inner(view), appended))
+    }
+
     /// The core as it is now.
     fn core(&self) -> Result<Arc<Core>> {
         match &self.alone {
@@ -202,7 +211,7 @@ impl Engine {
 
     /// Wakes all who wait for leases, in every process.
     pub fn wake_leases(&self) {
-        self.core.page.bump_leases();
+        self.core.page.wake_for_leases();
     }
 
     /// Ends the background thread. Everything else ends with the last reference.

@@ -143,7 +143,7 @@ impl Page {
         self.0.wake_all(word::PUBLISHED);
         let lease_end = self.0.load(word::LEASE_END);
         if before < lease_end && lease_end <= self.committed().position() {
-            self.bump_leases();
+            self.wake_for_leases();
         }
     }
 
@@ -159,10 +159,10 @@ impl Page {
     pub fn wait_leases(&self, seen: u32, timeout: Duration) {
         self.0.wait(word::LEASES, seen, timeout);
     }
-    /// Wakes all who wait for leases.
-    pub fn bump_leases(&self) {
+    /// Wakes all who wait for leases; whether anybody did.
+    pub fn wake_for_leases(&self) -> bool {
         self.0.fetch_add(word::LEASES, 1);
-        self.0.wake_all(word::LEASES);
+        self.0.wake_all(word::LEASES)
     }
 
     /// The word that unlocking `LOCK` bumps.

@@ -98,7 +98,7 @@ fn holds_a_frame(dir: &dyn Directory, number: u64) -> Result<bool> {
     // Without a header that verifies, nothing behind it was ever a frame.
     let Some(segment) = Segment::open_any(dir, number)? else { return Ok(false) };
     let (end, _) = segment.frames((HEADER_LEN, segment.header().crc()), segment.len()?, |_, _| Ok(()))?;
-    Ok(end > HEADER_LEN || segment.durable_beyond(HEADER_LEN)?)
+    Ok(end > HEADER_LEN || segment.durable_beyond(HEADER_LEN, &segment.rest(HEADER_LEN)?))
 }
 
 /// Finds the end of the log; adopts what is intact and, if `write`, makes it durable (rule 19).
@@ -115,11 +115,12 @@ pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>
         durable_before = frame.durable_before();
         Ok(())
     })?;
+    let rest = segment.rest(end)?;
     let durable = witness.map_or(0, |w| w.durable(&manifest));
     if segment_of(durable) > live {
         return Err(Error::corrupt(names::MANIFEST, 0, "it is older than what SHARED says was committed"));
     }
-    if durable > segment.at(end) || end < len && segment.durable_beyond(end)? {
+    if durable > segment.at(end) || segment.durable_beyond(end, &rest) {
         let what = "a frame that had been made durable doesn't verify";
         return Err(Error::corrupt(segment.name(), end, what));
     }
@@ -132,7 +133,7 @@ pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>
     }
     if write {
         let from = if segment_of(durable_before) == live { offset_of(durable_before) } else { HEADER_LEN };
-        adopt(&segment, (from, end, crc), len)?;
+        adopt(&segment, (from, end, crc), &rest)?;
         // Rule 16: the manifest may be there without being durable.
         manifest::store(dir, &manifest)?;
         remove_strays(dir, &manifest, true)?;
@@ -154,7 +155,7 @@ fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
 
 /// What lies beyond the end goes: a whole frame there follows one that was lost, and would follow it again, if somebody wrote the same
 /// bytes once more.
-fn adopt(segment: &Segment, (from, end, crc): (u64, u64, u32), len: u64) -> Result<()> {
+fn adopt(segment: &Segment, (from, end, crc): (u64, u64, u32), rest: &[u8]) -> Result<()> {
     if sabotage::is(Sabotage::AdoptedUnsynced) {
         return Ok(());
     }
@@ -165,7 +166,7 @@ fn adopt(segment: &Segment, (from, end, crc): (u64, u64, u32), len: u64) -> Resu
         let bytes = segment.verified(from, end, crc)?.ok_or_else(lost)?;
         segment.file().write_at(&bytes, from).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))?;
     }
-    if let Some(last) = segment.bytes(end, len)?.iter().rposition(|byte| *byte != 0) {
+    if let Some(last) = rest.iter().rposition(|byte| *byte != 0) {
         let zeros = vec![0; last + 1];
         segment.file().write_at(&zeros, end).map_err(|e| Error::io(format_args!("write {}", segment.name()), &e))?;
     }

@@ -35,5 +35,7 @@ impl SharedPage for PrivatePage {
     fn wait(&self, _: usize, _: u32, timeout: Duration) {
         std::thread::sleep(timeout);
     }
-    fn wake_all(&self, _: usize) {}
+    fn wake_all(&self, _: usize) -> bool {
+        false
+    }
 }

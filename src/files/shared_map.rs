@@ -125,9 +125,9 @@ impl SharedPage for Mapping {
         }
     }
 
-    fn wake_all(&self, word: usize) {
+    fn wake_all(&self, word: usize) -> bool {
         // Nothing can be done about a failure; waiters look again by themselves.
-        let _ = futex::wake(self.futex(word), futex::Flags::empty(), i32::MAX as u32);
+        futex::wake(self.futex(word), futex::Flags::empty(), i32::MAX as u32).is_ok_and(|woken| woken > 0)
     }
 
     fn make_writable(&self) -> io::Result<()> {

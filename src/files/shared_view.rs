@@ -79,7 +79,9 @@ impl SharedPage for View {
         }
     }
 
-    fn wake_all(&self, _: usize) {}
+    fn wake_all(&self, _: usize) -> bool {
+        false
+    }
 
     fn make_writable(&self) -> io::Result<()> {
         Err(ErrorKind::PermissionDenied.into())

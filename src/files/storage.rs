@@ -94,8 +94,8 @@ pub trait SharedPage: Send + Sync + Debug {
     fn fetch_add(&self, word: usize, amount: u64) -> u64;
     /// Sleeps while the low 32 bits of the word are `expected`, at most `timeout`; may return early for no reason.
     fn wait(&self, word: usize, expected: u32, timeout: Duration);
-    /// Wakes all who sleep on the word, in every process.
-    fn wake_all(&self, word: usize);
+    /// Wakes all who sleep on the word, in every process. Whether anybody did, as far as that is known.
+    fn wake_all(&self, word: usize) -> bool;
     /// Makes sure that the stores which follow can't fail. A filesystem that shut itself down when its disk failed (xfs)
     /// answers a store to a page that it had written back with SIGBUS: so call this before the first store under `LOCK`,
     /// and before any store that follows a failed call. Costs less than a microsecond.

@@ -55,6 +55,7 @@ pub struct Body {
     count: u32,
     last: Vec<u8>,
     lease: bool,
+    frees_lease: bool,
     ranged: bool,
 }
 
@@ -71,6 +72,7 @@ impl Body {
 
     /// Puts a value. A key is at most [`MAX_KEY`] bytes.
     pub fn put(&mut self, key: &[u8], tag: u64, value: &[u8]) {
+        self.bytes.reserve(PUT_LEN + key.len() + value.len());
         let suffix = self.head(PUT, key);
         self.bytes.extend_from_slice(&u32::try_from(value.len()).expect("a value is at most 64 MiB").to_le_bytes());
         self.bytes.extend_from_slice(&tag.to_le_bytes());
@@ -100,9 +102,19 @@ impl Body {
         self.lease = true;
     }
 
-    /// Whether [`Body::changes_lease`] was called.
+    /// The same, of a frame that gives a lease back: they wake as soon as it is appended.
+    pub fn frees_lease(&mut self) {
+        (self.lease, self.frees_lease) = (true, true);
+    }
+
+    /// Whether it is marked as one that changes a lease.
     pub fn is_lease(&self) -> bool {
         self.lease
+    }
+
+    /// Whether it is marked as one that gives a lease back.
+    pub fn is_lease_freed(&self) -> bool {
+        self.frees_lease
     }
 
     /// The length of the frame that this body makes.
@@ -199,6 +211,12 @@ impl<'a> Frame<'a> {
     pub fn verify(bytes: &'a [u8], salt: u64, offset: u64) -> Option<Frame<'a>> {
         let bytes = bytes.get(..Frame::claimed_len(bytes)?)?;
         matches(checksum(salt, offset, bytes), u32_at(bytes, 4)).then_some(Frame { bytes })
+    }
+
+    /// The frame that [`Body::write_frame`] has just written, which needs no second look at its checksum.
+    pub fn written(bytes: &'a [u8]) -> Frame<'a> {
+        debug_assert_eq!(Frame::claimed_len(bytes), Some(bytes.len()), "one whole frame");
+        Frame { bytes }
     }
 
     /// The length.

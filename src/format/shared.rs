@@ -42,7 +42,7 @@ pub const SYNC_TIME: usize = 26;
 
 /// The end of the last frame that changed a lease.
 pub const LEASE_END: usize = 32;
-/// Futex, bumped when `committed` passes `LEASE_END`.
+/// Futex, bumped when a frame that gives a lease back is appended, and when `committed` passes `LEASE_END`.
 pub const LEASES: usize = 33;
 
 /// Futex, bumped by who unlocks `LOCK`.

@@ -259,7 +259,9 @@ impl SharedPage for Page {
     fn wait(&self, _: usize, _: u32, _: Duration) {
         std::thread::yield_now();
     }
-    fn wake_all(&self, _: usize) {}
+    fn wake_all(&self, _: usize) -> bool {
+        false
+    }
 }
 
 /// A clock that nobody moves: nothing expires by itself, and two stores made alike are alike.

@@ -4,7 +4,6 @@
 
 use crate::turns::turns;
 use dirkv::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
-use dirkv::latch::Scheduler;
 use dirkv::{Backend, Result};
 use dirkv_sim::machine::Machine;
 use dirkv_sim::process::{Process, SimClock, SimDirectory};
@@ -118,14 +117,11 @@ impl SharedPage for Stepwise<dyn SharedPage> {
         if self.0.load(word) & 0xffff_ffff != u64::from(expected) {
             return;
         }
-        let (until, woken) = (turns.now().saturating_add(nanos(timeout)), turns.wakes(word));
-        while turns.wakes(word) == woken && turns.now() < until {
-            turns.blocked(Some(until));
-        }
+        turns.sleep_on(word, nanos(timeout));
     }
-    fn wake_all(&self, word: usize) {
+    fn wake_all(&self, word: usize) -> bool {
         self.0.wake_all(word);
-        turns().wake(word);
+        turns().wake(word)
     }
     fn make_writable(&self) -> io::Result<()> {
         self.0.make_writable()

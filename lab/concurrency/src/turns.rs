@@ -27,6 +27,8 @@ pub struct Turns {
     stuck: RefCell<BTreeMap<shuttle::current::TaskId, Option<u64>>>,
     /// How often each word of the shared page was woken.
     wakes: RefCell<BTreeMap<usize, u64>>,
+    /// How many sleep on each.
+    sleepers: RefCell<BTreeMap<usize, usize>>,
     jumps: Cell<u64>,
     /// How many sleep on purpose.
     asleep: Cell<usize>,
@@ -42,6 +44,7 @@ pub fn begin() {
         threads: Cell::new(1),
         stuck: RefCell::default(),
         wakes: RefCell::default(),
+        sleepers: RefCell::default(),
         jumps: Cell::new(0),
         asleep: Cell::new(0),
         rng: RefCell::new(Rng::with_seed(shuttle::rand::thread_rng().next_u64())),
@@ -78,14 +81,22 @@ impl Turns {
         self.jumps.get()
     }
 
-    /// How often a word of the shared page was woken.
-    pub fn wakes(&self, word: usize) -> u64 {
-        self.wakes.borrow().get(&word).copied().unwrap_or(0)
+    /// Sleeps until a word of the shared page is woken, at most for so long.
+    pub fn sleep_on(&self, word: usize, nanos: u64) {
+        let until = self.now.get().saturating_add(nanos);
+        let wakes = || self.wakes.borrow().get(&word).copied();
+        let before = wakes();
+        *self.sleepers.borrow_mut().entry(word).or_default() += 1;
+        while wakes() == before && self.now.get() < until {
+            self.blocked(Some(until));
+        }
+        *self.sleepers.borrow_mut().entry(word).or_default() -= 1;
     }
 
-    /// Wakes those who sleep on the word.
-    pub fn wake(&self, word: usize) {
+    /// Wakes those who sleep on the word; whether there are any.
+    pub fn wake(&self, word: usize) -> bool {
         *self.wakes.borrow_mut().entry(word).or_default() += 1;
+        self.sleepers.borrow().get(&word).is_some_and(|sleepers| *sleepers > 0)
     }
 
     /// Lets the others go on for so long.

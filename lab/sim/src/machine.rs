@@ -23,12 +23,13 @@ pub use crate::contents::SECTOR;
 pub use crate::cut::{Change, Disk, Moment, apply};
 use crate::medium::Medium;
 use dirkv::files::storage::Lock;
+use dirkv::format::shared;
 use fastrand::Rng;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 pub const EIO: i32 = 5;
 pub const ENOSPC: i32 = 28;
@@ -208,6 +209,8 @@ pub struct Inner {
 pub struct Machine {
     inner: Mutex<Inner>,
     pub woken: Condvar,
+    /// How many sleep on each word of the shared page.
+    pub sleepers: Vec<AtomicUsize>,
     pub lies: Lies,
     /// fdatasync takes a while, and covers what was there when it began.
     pub slow: AtomicBool,
@@ -243,6 +246,7 @@ impl Machine {
         Arc::new(Machine {
             inner: Mutex::new(inner),
             woken: Condvar::new(),
+            sleepers: (0..shared::LEN / 8).map(|_| AtomicUsize::new(0)).collect(),
             lies,
             slow: AtomicBool::new(false),
             says: std::env::var_os("DIRKV_SAY").is_some(),

@@ -375,6 +375,8 @@ impl SharedPage for SimPage {
     fn wait(&self, word: usize, expected: u32, timeout: Duration) {
         let is_so = || self.words[word].load(SeqCst) & 0xffff_ffff == u64::from(expected);
         let Ok(mut inner) = self.process.call(Call::Page, "SHARED") else { return };
+        let sleepers = &self.process.machine.sleepers[word];
+        sleepers.fetch_add(1, SeqCst);
         match latch::scheduler() {
             Some(scheduler) => {
                 drop(inner);
@@ -386,10 +388,12 @@ impl SharedPage for SimPage {
             None if is_so() => drop(self.process.machine.woken.wait_for(&mut inner, timeout)),
             None => (),
         }
+        sleepers.fetch_sub(1, SeqCst);
     }
-    fn wake_all(&self, _: usize) {
-        self.live((), |_| {
+    fn wake_all(&self, word: usize) -> bool {
+        self.live(false, |_| {
             self.process.machine.woken.notify_all();
-        });
+            self.process.machine.sleepers[word].load(SeqCst) > 0
+        })
     }
 }

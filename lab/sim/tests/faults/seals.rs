@@ -11,6 +11,7 @@ use std::thread::{scope, sleep};
 use std::time::Duration;
 
 const FOR_EVER: u64 = u64::MAX;
+const LEASE: i64 = 60_000_000_000;
 
 fn open(machine: &Arc<Machine>) -> Handle {
     Handle::open(machine, &[("lock_timeout", "10s")]).expect("nobody is killed").expect("opens")
@@ -102,6 +103,29 @@ fn a_refusal_that_a_void_frame_decided_is_decided_again() {
     }
     drop((a, b));
     holds(&machine, &["before", "k"]);
+}
+
+#[test]
+fn a_lease_taken_behind_a_void_release_was_never_given_back() {
+    let machine = Machine::new(4);
+    let (a, b) = (open(&machine), open(&machine));
+    let fence = a.store().acquire_lock("token", LEASE, 0).unwrap();
+    b.store().upsert("", "k", b"1", 0).unwrap();
+    machine.plan(Plan::next(Call::SyncData, "log-1", 2, Action::HoldAndFail(EIO)));
+    scope(|threads| {
+        let release = threads.spawn(|| a.store().release_lock("token", fence));
+        wait_for(&machine, 1);
+        // Without waiting: the release is appended. It syncs itself once it has lost patience with the first.
+        let acquire = threads.spawn(|| b.store().acquire_lock("token", LEASE, 0));
+        wait_for(&machine, 2);
+        assert_eq!(b.store().locks().unwrap()[0].fence, fence, "nobody sees the release");
+        machine.release();
+        assert_eq!(code(release.join().unwrap()), Some(Code::Io));
+        assert_eq!(code(acquire.join().unwrap()), Some(Code::Io));
+    });
+    assert_eq!(code(b.store().acquire_lock("token", LEASE, 0)), Some(Code::Timeout));
+    a.store().release_lock("token", fence).unwrap();
+    assert!(b.store().acquire_lock("token", LEASE, 0).unwrap() > fence);
 }
 
 #[test]
