@@ -64,6 +64,10 @@ test-sanitize:
 test-real:
 	lab/real
 
+# How many instructions the hot paths take, beside their bounds (tests/counts.rs).
+counts: tools build
+	$(CARGO) test --test counts -- --nocapture
+
 # Every line of the benchmark at a tiny size, and whether the engines answer right.
 test-bench: tools build
 	cd benches/peers && $(CARGO) test --no-fail-fast
@@ -120,4 +124,4 @@ clean:
 	$(CARGO) clean
 
 .PHONY: all build compiler header check-header tools demo test test-library test-lab test-fuzz test-sanitize test-real torture
-.PHONY: test-bench sanitize check-fmt fmt lint bench bench-ratios install uninstall clean
+.PHONY: counts test-bench sanitize check-fmt fmt lint bench bench-ratios install uninstall clean
