@@ -65,32 +65,34 @@ impl Key {
     /// False says nothing about the name.
     #[inline]
     fn set_plain(&mut self, bucket: &[u8], key: &[u8]) -> bool {
-        self.0.clear();
         if bucket.len() + key.len() >= INLINE || matches!(key.first(), None | Some(b'.')) {
             return false;
         }
-        self.0.extend_from_slice(bucket);
+        // Built in an array: growing a vector piece by piece costs more than all the rest.
+        let mut built = [0; INLINE];
         let (mut before, mut depth) = (b'/', 1);
-        for byte in &mut self.0 {
-            match *byte {
+        for (byte, place) in bucket.iter().zip(&mut built) {
+            *place = match *byte {
                 b'/' if before != b'/' => {
-                    *byte = SEPARATOR;
                     depth += 1;
-                    before = b'/';
-                    continue;
+                    SEPARATOR
                 }
                 b'.' if before == b'/' => return false,
-                b if is_plain(b) => before = b,
+                b if is_plain(b) => b,
                 _ => return false,
-            }
+            };
+            before = *byte;
         }
-        if !bucket.is_empty() {
+        let mut len = bucket.len();
+        if len > 0 {
             if before == b'/' || depth > MAX_DEPTH {
                 return false;
             }
-            self.0.push(SEPARATOR);
+            built[len] = SEPARATOR;
+            len += 1;
         }
-        self.0.extend_from_slice(key);
+        built[len..len + key.len()].copy_from_slice(key);
+        self.0 = SmallVec::from_buf_and_len(built, len + key.len());
         key.iter().fold(true, |all, b| all & is_plain(*b))
     }
 
