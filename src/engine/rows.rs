@@ -4,7 +4,9 @@
 //! A set of four places, one cache line, holds a tag of each row and leads to it. The first read of a key leaves only the
 //! tag; a row is kept from the second read on, so that keys that are read once push out nothing that is used
 //! (TinyLFU's idea of a doorkeeper, Einziger and others, 2017). When the rows weigh too much, a hand goes round the sets and
-//! takes each row that wasn't read since it came by last (CLOCK, Corbató, 1968).
+//! takes each row that wasn't read since it came by last (CLOCK, Corbató, 1968). Of all the sets only as many are in use as the
+//! rows need, so that few rows lie close together; when that number doubles, half of the rows aren't found any more, and are
+//! kept anew.
 //!
 //! A row holds what one set of tables says, whose *epoch* it bears: it is never changed, and never believed by a view with
 //! other tables.
@@ -22,10 +24,12 @@ use triomphe::ThinArc;
 const WAYS: usize = 4;
 /// Sets are made so many at a time, when one of them is first needed.
 const CHUNK: usize = 64;
-/// There is one place for so many bytes of the limit.
-const SHARE: u64 = 256;
-/// What a row takes beside its key and value.
-const OVERHEAD: usize = size_of::<Row>() + 3 * size_of::<usize>();
+/// There is at most one place for so many bytes of the limit.
+const SHARE: u64 = 64;
+/// More sets are taken into use when there are so many rows a set: then one set in twenty has more keys than places.
+const CROWD: usize = 2;
+/// What a row takes beside its key and value, its part of a set included.
+const OVERHEAD: usize = size_of::<Row>() + 3 * size_of::<usize>() + size_of::<Set>() / CROWD;
 
 /// What is known of a row; its key and its value follow, one piece of memory.
 struct Row {
@@ -51,8 +55,11 @@ struct Set {
 /// Rows that were read more than once, up to a number of bytes.
 pub struct RowCache {
     sets: Box<[OnceLock<Box<[Set]>>]>,
+    /// How many sets are in use: a power of two.
+    active: AtomicUsize,
     limit: u64,
     weight: AtomicU64,
+    rows: AtomicUsize,
     hand: AtomicUsize,
 }
 
@@ -78,7 +85,15 @@ impl RowCache {
     pub fn new(limit: u64) -> RowCache {
         let sets = usize::try_from(limit / SHARE).unwrap_or(usize::MAX / 2).div_ceil(WAYS).next_power_of_two();
         let chunks = std::iter::repeat_with(OnceLock::new).take(sets.div_ceil(CHUNK)).collect();
-        RowCache { sets: chunks, limit, weight: AtomicU64::new(0), hand: AtomicUsize::new(0) }
+        let active = AtomicUsize::new(CHUNK);
+        RowCache {
+            sets: chunks,
+            active,
+            limit,
+            weight: AtomicU64::new(0),
+            rows: AtomicUsize::new(0),
+            hand: AtomicUsize::new(0),
+        }
     }
 
     /// About how many bytes it holds.
@@ -116,7 +131,7 @@ impl RowCache {
     /// Which set a hash belongs to, and its tag there. The low bits are also those by which a hash table chooses.
     #[inline]
     fn place(&self, hash: u64) -> (usize, u32) {
-        ((hash >> 8) as usize & (self.places() - 1), (hash >> 32) as u32 | 1)
+        ((hash >> 8) as usize & (self.active.load(Relaxed) - 1), (hash >> 32) as u32 | 1)
     }
 
     /// Offers what the tables of this epoch say of the key: `version`, which no range tombstone of theirs hides.
@@ -131,9 +146,18 @@ impl RowCache {
         let row =
             Row { epoch, revision: version.revision, tag, key_len: version.key.len(), used: AtomicBool::new(false) };
         let row = Some(ThinArc::from_header_and_slice(row, &[version.key, value].concat()));
-        self.weight.fetch_add(weight(&row), Relaxed);
         self.replace(set, way, row);
         self.shrink();
+        self.grow();
+    }
+
+    /// Takes more sets into use, once those in use are crowded.
+    fn grow(&self) {
+        let active = self.active.load(Relaxed);
+        if active < self.places() && self.rows.load(Relaxed) > active * CROWD {
+            // Who was faster has done the same.
+            let _ = self.active.compare_exchange(active, 2 * active, Relaxed, Relaxed);
+        }
     }
 
     /// Puts the tag in an empty place, or in that of a row that wasn't read lately.
@@ -148,8 +172,11 @@ impl RowCache {
     }
 
     fn replace(&self, set: &Set, way: usize, row: Shared) {
+        self.weight.fetch_add(weight(&row), Relaxed);
+        self.rows.fetch_add(usize::from(row.is_some()), Relaxed);
         let old = set.rows[way].swap(row);
         self.weight.fetch_sub(weight(&old), Relaxed);
+        self.rows.fetch_sub(usize::from(old.is_some()), Relaxed);
     }
 
     /// Lets the hand go on until the rows weigh little enough.
@@ -159,7 +186,7 @@ impl RowCache {
             if self.weight() <= self.limit {
                 return;
             }
-            let number = self.hand.fetch_add(1, Relaxed) & (self.places() - 1);
+            let number = self.hand.fetch_add(1, Relaxed) & (self.active.load(Relaxed) - 1);
             let Some(sets) = self.sets[number / CHUNK].get() else { continue };
             let set = &sets[number % CHUNK];
             for way in 0..WAYS {
@@ -259,6 +286,21 @@ mod tests {
         assert_eq!(rows.weight(), kept.len() as u64 * each);
         assert!(rows.weight() > LIMIT / 2, "{} rows are few", kept.len());
         assert!(kept.iter().all(|n| value(&rows, 1, &key(*n)) == Some(vec![*n as u8; 200])));
+    }
+
+    #[test]
+    fn more_sets_are_used_as_rows_come_and_all_of_them_are_found() {
+        let rows = RowCache::new(4 << 20);
+        let key = |n: u32| n.to_le_bytes();
+        for round in 0..4 {
+            for n in 0..5_000 {
+                (0..2).for_each(|_| read(&rows, 1, &key(n), &[7; 200]));
+            }
+            let found = (0..5_000).filter(|n| value(&rows, 1, &key(*n)).is_some()).count();
+            assert!(round < 2 || found > 4_500, "{found} rows are found in round {round}");
+        }
+        let active = rows.active.load(Relaxed);
+        assert!(active > CHUNK && active < rows.places(), "{active} of {} sets are used", rows.places());
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub fn quantile(samples: &[f64], part: f64) -> f64 {
     let place = part * (sorted.len() - 1) as f64;
     let (below, rest) = (place.floor() as usize, place.fract());
     let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (sorted[above] - sorted[below]) * rest
+    let (low, high) = (sorted[below], sorted[above]);
+    // Between two that are infinite there is nothing to reckon.
+    if rest == 0.0 || low == high { low } else { low + (high - low) * rest }
 }
 
 #[cfg(test)]
@@ -57,6 +59,8 @@ mod tests {
         let figure = Figure::of(&[5.0, 1.0, 2.0, 3.0, 4.0]);
         assert_eq!((figure.low, figure.median, figure.high), (2.0, 3.0, 4.0));
         assert_eq!(quantile(&[0.0, 10.0], 0.25), 2.5);
+        let endless = Figure::of(&[1.0, 2.0, 3.0, f64::INFINITY, f64::INFINITY]);
+        assert_eq!((endless.median, endless.high), (3.0, f64::INFINITY));
     }
 
     #[test]

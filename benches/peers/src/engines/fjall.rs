@@ -19,11 +19,9 @@ use fjall::{
     OptimisticWriteTx, PersistMode, Readable,
 };
 
-use super::{Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
+use super::{CACHE, Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
-
-const CACHE: u64 = 1 << 30;
 
 pub struct Fjall {
     database: OptimisticTxDatabase,

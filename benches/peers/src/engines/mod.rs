@@ -108,7 +108,10 @@ pub struct Setup {
     pub frugal: bool,
 }
 
-/// What an engine may take for its caches if the setup is frugal; less than half of the 32 MiB that the line allows, since an
+/// What an engine with caches of its own may take for them, as redb does by default; LMDB has the page cache.
+pub const CACHE: u64 = 1 << 30;
+
+/// The same if the setup is frugal; less than half of the 32 MiB that the line allows, since an
 /// engine has other needs too.
 pub const FRUGAL_CACHE: u64 = 12 << 20;
 

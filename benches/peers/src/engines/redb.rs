@@ -14,7 +14,7 @@ use redb::{
     TableError, WriteTransaction,
 };
 
-use super::{Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
+use super::{CACHE, Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 
@@ -28,9 +28,7 @@ pub struct Redb {
 impl Redb {
     pub fn open(folder: &Path, setup: &Setup) -> Result<Redb> {
         let mut builder = Database::builder();
-        if setup.frugal {
-            builder.set_cache_size(FRUGAL_CACHE as usize);
-        }
+        builder.set_cache_size(if setup.frugal { FRUGAL_CACHE } else { CACHE } as usize);
         if setup.shared {
             builder.set_concurrency_mode(ConcurrencyMode::MultiWriter);
         }

@@ -1,6 +1,6 @@
 //! dirkv, through its C interface and the shared library, as a program in C has it:
 //!
-//! - every parameter at its default, but for `sync` and, in a frugal setup, `memory_limit`;
+//! - every parameter at its default, but for `sync`, and `memory_limit`, which is what the others get for their caches;
 //! - a get is `dirkv_get_val_into`, into memory that is used again, as a caller does who knows his values' size;
 //! - a listing is one call, then a walk over the packed block;
 //! - a batch in one bucket is `dirkv_upsert_items`. There is no call for a batch over several buckets; the lines that fill
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 
 use self::abi::*;
-use super::{Engine, FRUGAL_CACHE, Leases, Range, Session, Setup, Sync};
+use super::{CACHE, Engine, FRUGAL_CACHE, Leases, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 
@@ -63,11 +63,8 @@ impl Dirkv {
     pub fn open(path: &Path, setup: &Setup) -> Result<Dirkv> {
         let path = CString::new(path.as_os_str().as_bytes())?;
         let sync = if setup.sync == Sync::Full { c"full" } else { c"os" };
-        let memory = CString::new(format!("{FRUGAL_CACHE}B"))?;
-        let mut settings = vec![(c"path", path.as_c_str()), (c"sync", sync)];
-        if setup.frugal {
-            settings.push((c"memory_limit", &memory));
-        }
+        let memory = CString::new(format!("{}B", if setup.frugal { FRUGAL_CACHE } else { CACHE }))?;
+        let settings = [(c"path", path.as_c_str()), (c"sync", sync), (c"memory_limit", &memory)];
         let mut backend = null_mut();
         // SAFETY: the parameters are made, used and freed here; names and values live through their calls.
         unsafe {
