@@ -12,6 +12,12 @@ pub const DIRKV_COMPARE_FAILED: dirkv_status = 3;
 pub const DIRKV_BUFFER_TOO_SMALL: dirkv_status = 13;
 
 #[repr(C)]
+pub struct dirkv_buf {
+    pub data: *mut u8,
+    pub len: usize,
+}
+
+#[repr(C)]
 pub struct dirkv_backend {
     opaque: [u8; 0],
 }
@@ -147,5 +153,7 @@ unsafe extern "C" {
         fence: u64,
         err: *mut *mut dirkv_error,
     ) -> dirkv_status;
+    pub fn dirkv_stats(b: *mut dirkv_backend, json: *mut dirkv_buf, err: *mut *mut dirkv_error) -> dirkv_status;
+    pub fn dirkv_buf_free(buf: *mut dirkv_buf);
     pub fn dirkv_compact(b: *mut dirkv_backend, err: *mut *mut dirkv_error) -> dirkv_status;
 }

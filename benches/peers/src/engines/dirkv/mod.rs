@@ -14,12 +14,14 @@ use std::ffi::{CStr, CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{null, null_mut};
+use std::time::Duration;
 
 use self::abi::*;
 use super::{CACHE, Engine, FRUGAL_CACHE, Leases, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 
+const LONGER_THAN_A_MERGE_WAITS: Duration = Duration::from_millis(150);
 /// A lease is longer than any line holds one.
 const LEASE: i64 = 30_000_000_000;
 
@@ -81,6 +83,19 @@ impl Dirkv {
     }
 }
 
+impl Dirkv {
+    fn counters(&self) -> Result<serde_json::Value> {
+        let mut json = dirkv_buf { data: null_mut(), len: 0 };
+        // SAFETY: the handle is open; the text lives until it is freed, once.
+        unsafe {
+            check(|err| dirkv_stats(self.0, &raw mut json, err))?;
+            let counters = serde_json::from_slice(std::slice::from_raw_parts(json.data, json.len));
+            dirkv_buf_free(&raw mut json);
+            Ok(counters?)
+        }
+    }
+}
+
 impl Drop for Dirkv {
     fn drop(&mut self) {
         // SAFETY: opened once, closed once.
@@ -91,6 +106,19 @@ impl Drop for Dirkv {
 impl Engine for Dirkv {
     fn session(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(Thread { backend: self.0, scratch: Vec::with_capacity(4096), items: Vec::new() }))
+    }
+
+    /// Until one look after the other finds that the background thread did nothing for longer than it waits with a merge.
+    fn settle(&self) -> Result<()> {
+        let mut before = None;
+        loop {
+            let now = self.counters()?;
+            if now["segments"] == 1 && before.as_ref() == Some(&now) {
+                return Ok(());
+            }
+            before = Some(now);
+            std::thread::sleep(LONGER_THAN_A_MERGE_WAITS);
+        }
     }
 
     fn compact(&self) -> Result<bool> {
