@@ -23,6 +23,8 @@ mod memtable;
 pub mod merge;
 mod open;
 mod page;
+#[cfg(test)]
+mod page_tests;
 mod queue;
 pub mod ranges;
 mod recover;

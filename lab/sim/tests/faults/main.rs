@@ -15,3 +15,4 @@ mod stops;
 mod switches;
 mod tails;
 mod threads;
+mod waiters;

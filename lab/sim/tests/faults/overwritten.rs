@@ -73,3 +73,14 @@ fn what_was_written_over_is_refused_once_no_power_cut_brings_it_back() {
     }
     assert!(whole > 0, "the failed write never left a whole frame");
 }
+
+#[test]
+fn what_nobody_wrote_over_is_refused_once_no_power_cut_brings_it_back() {
+    for seed in 0..40 {
+        let (machine, a, _b) = with_a_failed_write(seed);
+        assert_eq!(a.goes_on(), Some(Code::Io), "seed {seed}");
+        for cut in 0..20 {
+            assert!(!has(&boot(machine.clone_disk(cut), cut), "refused"), "seed {seed}, cut {cut}");
+        }
+    }
+}

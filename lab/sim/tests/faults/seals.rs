@@ -34,7 +34,7 @@ pub fn hold(machine: &Arc<Machine>) -> Arc<dyn File> {
 }
 
 /// Opened anew, with and without a power cut, the store holds these keys.
-fn holds(machine: &Arc<Machine>, keys: &[&str]) {
+pub fn holds(machine: &Arc<Machine>, keys: &[&str]) {
     let shows = |machine: &Arc<Machine>| {
         let handle = open(machine);
         assert_eq!(dump(handle.store()).unwrap().into_keys().collect::<Vec<_>>(), keys);
@@ -46,7 +46,7 @@ fn holds(machine: &Arc<Machine>, keys: &[&str]) {
 }
 
 /// Until so many calls are held up.
-fn wait_for(machine: &Machine, held: u64) {
+pub fn wait_for(machine: &Machine, held: u64) {
     for _ in 0..5_000 {
         if machine.held() == held {
             return;
