@@ -149,10 +149,10 @@ impl RowCache {
         self.shrink();
     }
 
-    /// Takes more sets into use, once as many tags had to make room as there are places.
+    /// Takes more sets into use, once as many tags had to make room as there are sets in use.
     fn grow(&self) {
         let active = self.active.load(Relaxed);
-        if self.pressed.fetch_add(1, Relaxed) >= active * WAYS && active < self.places() {
+        if self.pressed.fetch_add(1, Relaxed) >= active && active < self.places() {
             self.pressed.store(0, Relaxed);
             // Who was faster has done the same.
             let _ = self.active.compare_exchange(active, 2 * active, Relaxed, Relaxed);

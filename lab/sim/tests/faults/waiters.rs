@@ -15,7 +15,7 @@ const MOMENT: Duration = Duration::from_millis(40);
 const FOR_EVER: u64 = u64::MAX;
 const LEASE: i64 = 60_000_000_000;
 /// A frame of it needs a segment of its own.
-const LARGE: [u8; 65_400] = [2; 65_400];
+static LARGE: [u8; 65_400] = [2; 65_400];
 
 fn open(machine: &Arc<Machine>, settings: &[(&str, &str)]) -> Handle {
     Handle::open(machine, settings).expect("nobody is killed").expect("opens")
