@@ -25,6 +25,8 @@ mod open;
 mod page;
 #[cfg(test)]
 mod page_tests;
+#[cfg(test)]
+mod page_tests;
 mod queue;
 pub mod ranges;
 mod recover;

@@ -108,13 +108,13 @@ fn whoever_comes_after_a_sealer_that_was_killed_at_any_step_goes_on() {
     assert!(step > 40, "only {step} steps");
 }
 
-#[test]
-fn a_number_that_is_free_again_is_given_to_no_other_table() {
+/// Two merge the same table, and the one that has made its own loses it to somebody who takes it for a stray.
+fn a_number_is_free_again(loser_goes_first: bool) {
     let machine = with_a_table();
     let [first, second, writer, cleaner] = [(); 4].map(|()| open(&machine));
     let advice = SimDirectory(Process::start(&machine)).open("COMPACT", Access::Write).unwrap();
     assert!(advice.try_lock(Lock::Exclusive).unwrap());
-    // Two merge the same table: one has made its own, the other knows the same manifest.
+    // One has made its own, the other knows the same manifest.
     let first = Stopped::at(&machine, syncs_directory, first, |store| store.compact());
     let second = Stopped::at(&machine, chooses_number(), second, |store| store.compact());
     let before = tables(&machine);
@@ -134,10 +134,21 @@ fn a_number_that_is_free_again_is_given_to_no_other_table() {
     machine.plan(Plan { matches, skip: 0, times: 1, action: Action::Kill });
     assert!(cleaner.call(|store| store.compact()).is_none());
     assert_eq!(tables(&machine).len(), after.len() - 1);
-    second.goes_on().unwrap();
-    first.goes_on().unwrap();
+    let (one, other) = if loser_goes_first { (first, second) } else { (second, first) };
+    one.goes_on().unwrap();
+    other.goes_on().unwrap();
     holds(&boot(machine.clone_disk(9), 9), 7);
     holds(&machine, 7);
+}
+
+#[test]
+fn a_number_that_is_free_again_is_given_to_no_other_table() {
+    a_number_is_free_again(false);
+}
+
+#[test]
+fn a_table_that_was_removed_as_a_stray_is_named_by_no_manifest() {
+    a_number_is_free_again(true);
 }
 
 #[test]
