@@ -7,6 +7,7 @@ mod cuts;
 mod groups;
 mod overwritten;
 mod panics;
+mod readers;
 mod real;
 mod refusals;
 mod rows;

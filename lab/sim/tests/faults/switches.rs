@@ -187,3 +187,15 @@ fn the_table_of_a_failed_switch_stays_while_a_power_cut_may_bring_its_manifest_b
     numbers.for_each(|number| holds(&boot(states.state(number), number), 1));
     holds(&machine, 1);
 }
+
+#[test]
+fn where_everything_was_deleted_no_table_is_left() {
+    let machine = with_a_table();
+    let handle = open(&machine);
+    assert_eq!(tables(&machine).len(), 1);
+    handle.store().delete("", "k").unwrap();
+    handle.store().compact().unwrap();
+    assert_eq!(tables(&machine), [""; 0]);
+    drop(handle);
+    holds(&machine, 0);
+}

@@ -1,0 +1,66 @@
+//! Who opens a store: a reader that is alone with what a killed writer left may write nothing, and shows nothing that the power could
+//! take back; and a file that can't be opened now is not taken for one that isn't there.
+
+use dirkv::Code;
+use dirkv_sim::machine::{Action, Call, EIO, Machine, Plan};
+use dirkv_sim::world::{Handle, boot};
+use std::sync::Arc;
+
+const EINVAL: i32 = 22;
+const EROFS: i32 = 30;
+
+/// A writer was killed between its write and its sync.
+fn with_a_killed_writer() -> Arc<Machine> {
+    let machine = Machine::new(9);
+    let writer = Handle::open(&machine, &[]).expect("nobody is killed").expect("opens");
+    writer.store().upsert("", "before", b"1", 0).unwrap();
+    machine.plan(Plan::next(Call::SyncData, "log-1", 1, Action::Kill));
+    assert!(writer.call(|store| store.upsert("", "left", b"2", 0)).is_none());
+    machine.no_plan();
+    machine
+}
+
+fn reader(machine: &Arc<Machine>) -> dirkv::Result<Handle> {
+    Handle::open(machine, &[("read_only", "true")]).expect("nobody is killed")
+}
+
+#[test]
+fn what_a_reader_that_is_alone_shows_survives_the_power() {
+    let machine = with_a_killed_writer();
+    let reader = reader(&machine).unwrap();
+    assert_eq!(reader.store().get("", "left").unwrap(), b"2");
+    for cut in 0..40 {
+        let machine = boot(machine.clone_disk(cut), cut);
+        let handle = Handle::open(&machine, &[]).expect("nobody is killed").expect("opens");
+        assert_eq!(handle.store().get("", "left").unwrap(), b"2", "cut {cut}");
+    }
+}
+
+#[test]
+fn a_reader_that_cannot_sync_shows_nothing_unless_nothing_can_be_written_there() {
+    for (errno, code) in [(EIO, Some(Code::Io)), (EINVAL, None), (EROFS, None)] {
+        let machine = with_a_killed_writer();
+        machine.plan(Plan::next(Call::SyncData, "log-1", 1, Action::Fail(errno)));
+        assert_eq!(reader(&machine).err().map(|e| e.code), code, "errno {errno}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_now_is_not_taken_for_one_that_is_gone() {
+    for beside in [false, true] {
+        for read_only in ["true", "false"] {
+            for name in ["LOCK", "SHARED", "MANIFEST", "log-1"] {
+                let machine = with_a_killed_writer();
+                let open = |settings: &[(&str, &str)]| Handle::open(&machine, settings).expect("nobody is killed");
+                let _other = beside.then(|| open(&[]).unwrap());
+                let before = machine.names();
+                machine.plan(Plan::next(Call::Open, name, 1, Action::Fail(EIO)));
+                let failed = open(&[("read_only", read_only)]).err().map(|e| e.code);
+                assert_eq!(failed, Some(Code::Io), "{name}, read_only={read_only}, beside another: {beside}");
+                machine.no_plan();
+                assert_eq!(machine.names(), before);
+                assert_eq!(open(&[]).unwrap().store().get("", "left").unwrap(), b"2");
+            }
+        }
+    }
+}
