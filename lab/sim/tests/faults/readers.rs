@@ -2,7 +2,9 @@
 //! take back; and a file that can't be opened now is not taken for one that isn't there.
 
 use dirkv::Code;
+use dirkv::files::storage::Directory;
 use dirkv_sim::machine::{Action, Call, EIO, Machine, Plan};
+use dirkv_sim::process::{Process, SimDirectory};
 use dirkv_sim::world::{Handle, boot};
 use std::sync::Arc;
 
@@ -62,5 +64,32 @@ fn a_file_that_cannot_be_opened_now_is_not_taken_for_one_that_is_gone() {
                 assert_eq!(open(&[]).unwrap().store().get("", "left").unwrap(), b"2");
             }
         }
+    }
+}
+
+/// Frames and tables vouch for each other in most stores; here only one of the two is there.
+#[test]
+fn a_store_whose_manifest_is_gone_is_damaged_and_not_made_anew() {
+    for compacted in [false, true] {
+        let machine = Machine::new(9);
+        let handle = Handle::open(&machine, &[]).expect("nobody is killed").expect("opens");
+        handle.store().upsert("", "k", b"1", 0).unwrap();
+        if compacted {
+            handle.store().compact().unwrap();
+        }
+        drop(handle);
+        let directory = SimDirectory(Process::start(&machine));
+        directory.remove("MANIFEST").unwrap();
+        let before = machine.names();
+        let open = |settings: &[(&str, &str)]| Handle::open(&machine, settings).expect("nobody is killed");
+        for read_only in ["true", "false"] {
+            assert_eq!(open(&[("read_only", read_only)]).err().map(|e| e.code), Some(Code::Corrupt), "{before:?}");
+            assert_eq!(machine.names(), before);
+        }
+        machine.plan(Plan::next(Call::Read, "log-1", 1, Action::Fail(EIO)));
+        let failed = open(&[]).err().map(|e| e.code);
+        assert_eq!(failed, Some(if compacted { Code::Corrupt } else { Code::Io }));
+        machine.no_plan();
+        assert_eq!(machine.names(), before);
     }
 }
