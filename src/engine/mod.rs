@@ -25,8 +25,6 @@ mod open;
 mod page;
 #[cfg(test)]
 mod page_tests;
-#[cfg(test)]
-mod page_tests;
 mod queue;
 pub mod ranges;
 mod recover;
