@@ -7,7 +7,7 @@ use super::name::{self, Key, Label};
 use super::{Backend, limits, ttl};
 use crate::engine::{Decision, Item, Request, Snapshot};
 use crate::error::{Code, Error, Result};
-use crate::format::frame::{Body, PUT_LEN};
+use crate::format::frame::{Body, MAX_LEN, PUT_LEN};
 
 /// One item of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +46,10 @@ impl Backend {
         limits::batch_bytes(values)?;
         let prefix = Key::bucket(bucket.as_ref())?;
         let names = items.iter().fold(0, |sum: usize, item| sum.saturating_add(item.key.len()));
-        limits::batch_keys(names.saturating_add(prefix.len() * items.len()))?;
+        limits::batch_keys(names.saturating_add(prefix.len().saturating_mul(items.len())))?;
         let now = self.clock.now();
         let (mut body, mut key) = (Body::new(), prefix.clone());
-        body.reserve(prefix.len() + names + values + PUT_LEN * items.len());
+        body.reserve((prefix.len() + names + values + PUT_LEN * items.len()).min(MAX_LEN));
         for (index, item) in items.iter().enumerate() {
             key.set_child(prefix.len(), &Label::item(index), item.key)?;
             limits::value(&format_args!("the value of item {index}"), item.value)?;
