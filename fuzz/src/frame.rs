@@ -52,10 +52,10 @@ fn sealed(mut bytes: Vec<u8>) {
 fn built(bytes: &[u8]) {
     let Some((mut made, previous, durable)) = described::<(Vec<Change>, u32, u64)>(bytes) else { return };
     let body = body(&mut made);
-    let mut out = vec![0xee; 3];
+    let (len, mut out) = (body.frame_len(), vec![0xee; 3]);
     let crc = body.write_frame(&mut out, SALT, OFFSET, previous, durable);
     let frame = Frame::verify(&out[3..], SALT, OFFSET).expect("just written");
-    assert_eq!((frame.len(), frame.crc()), (body.frame_len(), crc));
+    assert_eq!((frame.len(), frame.crc()), (len, crc));
     assert_eq!((frame.previous(), frame.durable_before(), frame.is_lease()), (previous, durable, false));
     assert_eq!(changes(&frame), Ok(made));
     assert!(

@@ -33,7 +33,7 @@ const FILE_MODES: Modes = Modes { least: 0o600, most: 0o666 };
 /// | `read_only` | `true`, `false` | `false` | |
 /// | `dir_mode` | mode of a directory that is created, octal | `0700` | includes 0700, at most 0777 |
 /// | `file_mode` | mode of the files, octal | `0600` | includes 0600, at most 0666 |
-/// | `segment_size` | size of a log segment of a new store | `8MiB` | 64KiB to 1GiB |
+/// | `segment_size` | size of a log segment of a new store | `4MiB` | 64KiB to 1GiB |
 /// | `memory_limit` | what the handle's caches of tables may take (beside the index of the newest segments) | `32MiB` | 1MiB to 64GiB |
 /// | `max_lock_ttl` | the longest time to live of a lock | `60s` | 1ms to 8760h |
 ///
@@ -67,7 +67,7 @@ impl Params {
             read_only: false,
             dir_mode: 0o700,
             file_mode: 0o600,
-            segment_size: 8 << 20,
+            segment_size: 4 << 20,
             memory_limit: 32 << 20,
             max_lock_ttl: Duration::from_secs(60),
             clock: None,

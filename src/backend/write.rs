@@ -1,7 +1,7 @@
 //! Changes. What a call puts is encoded before it takes its turn; what it decides under the store's lock ([`Request`])
 //! looks at a key or two and allocates only to refuse. The clock is read before each attempt, never under the lock.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use super::name::{self, Key, Label};
 use super::{Backend, limits, ttl};
@@ -48,8 +48,8 @@ impl Backend {
         let names = items.iter().fold(0, |sum: usize, item| sum.saturating_add(item.key.len()));
         limits::batch_keys(names.saturating_add(prefix.len().saturating_mul(items.len())))?;
         let now = self.clock.now();
-        let (mut body, mut key) = (Body::new(), prefix.clone());
-        body.reserve((prefix.len() + names + values + PUT_LEN * items.len()).min(MAX_LEN));
+        let room = (prefix.len() + names + values + PUT_LEN * items.len()).min(MAX_LEN);
+        let (mut body, mut key) = (Body::with_room(room), prefix.clone());
         for (index, item) in items.iter().enumerate() {
             key.set_child(prefix.len(), &Label::item(index), item.key)?;
             limits::value(&format_args!("the value of item {index}"), item.value)?;
@@ -130,7 +130,7 @@ impl Backend {
         let key = Key::new(bucket, key)?;
         limits::value(&"the value", value)?;
         let now = self.clock.now();
-        let mut body = Body::new();
+        let mut body = Body::with_room(PUT_LEN + key.len() + value.len());
         body.put(&key, ttl::tag(now, ttl)?, value);
         self.commit(Put { key, now, condition, body: Some(body) })
     }
@@ -289,7 +289,11 @@ fn equals(item: &Item<'_>, previous: &[u8]) -> Result<bool> {
 
 #[cold]
 fn refused(code: Code, key: &Key, why: impl Display) -> Error {
-    Error::new(code, format!("{key} {why}"))
+    // Room at once: loops ask for keys that aren't there, and a sentence is put together of many small pieces.
+    let mut message = String::with_capacity(key.len() + 96);
+    // A String takes whatever is written.
+    let _ = write!(message, "{key} {why}");
+    Error::new(code, message)
 }
 
 #[cold]

@@ -140,7 +140,7 @@ impl<'a, 'h> Group<'a, 'h> {
         let decision = pending.request().decide(&view);
         let seen = view.seen();
         match decision {
-            Ok(Decision::Append(body)) => match self.append(&body) {
+            Ok(Decision::Append(body)) => match self.append(body) {
                 Ok(revision) => self.in_run.push((pending, Goal::Frame(revision))),
                 Err(e) => pending.answer(Err(e)),
             },
@@ -164,7 +164,7 @@ impl<'a, 'h> Group<'a, 'h> {
     }
 
     /// Encodes the frame behind the run and applies it; goes on in a new segment if this one is full.
-    fn append(&mut self, body: &Body) -> Result<Position> {
+    fn append(&mut self, body: Body) -> Result<Position> {
         let len = body.frame_len();
         if len > MAX_LEN {
             return Err(Error::new(
@@ -182,16 +182,16 @@ impl<'a, 'h> Group<'a, 'h> {
         let run = &mut self.run;
         let (at, salt) = (run.bytes.len(), self.voucher.segment.header().salt);
         let applying = self.applying.as_ref().ok_or_else(|| Error::new(Code::Internal, "a leader lost its view"))?;
-        run.bytes.reserve(len);
+        let (is_lease, frees_lease) = (body.is_lease(), body.is_lease_freed());
         // Rule 1: the frame carries the CRC of the one before.
         let crc = body.write_frame(&mut run.bytes, salt, offset, run.crc, self.core.durable());
         let applied = applying.apply(&Frame::written(&run.bytes[at..]), offset);
         run.end = applied.inspect_err(|_| run.bytes.truncate(at))?;
         run.crc = crc;
         run.is_large |= len > INLINE_MAX;
-        if body.is_lease() {
+        if is_lease {
             run.lease_end = Some(run.end);
-            run.frees_lease |= body.is_lease_freed();
+            run.frees_lease |= frees_lease;
         }
         self.core.counters.commits.fetch_add(1, Ordering::Relaxed);
         Ok(run.end)

@@ -177,7 +177,7 @@ fn build(files: &super::Files, manifest: Manifest, old: &View) -> Result<View> {
             Some(table) => table,
             None => {
                 let segment = Segment::open(&*files.dir, entry.number, &files.store, Access::Read)?;
-                Arc::new(Memtable::new(Arc::new(segment)))
+                Arc::new(Memtable::new(Arc::new(segment), files.spare.clone()))
             }
         };
         if entry.sealed != 0 {

@@ -110,6 +110,7 @@ struct Files {
     store: StoreId,
     cache: Arc<BlockCache>,
     rows: Arc<RowCache>,
+    spare: Arc<memtable::Spare>,
 }
 
 /// What all threads of a handle share.

@@ -95,6 +95,7 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         store: manifest.store,
         cache: Arc::new(BlockCache::new(config.memory_limit / 2, config.memory_limit / 8)),
         rows: Arc::new(RowCache::new(config.memory_limit / 2)),
+        spare: Default::default(),
     };
     let named = |file: &Arc<dyn File>| file.identity().map_err(|e| Error::io("stat SHARED", &e));
     let lock = match &shared {

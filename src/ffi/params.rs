@@ -61,7 +61,7 @@ pub unsafe extern "C" fn dirkv_params_new() -> *mut dirkv_params {
 /// read_only     true, false                       false    change nothing; the store must exist
 /// dir_mode      octal (0700, at most 0777)        0700     of directories created, whatever the umask
 /// file_mode     octal (0600, at most 0666)        0600     of files created, whatever the umask
-/// segment_size  a size (64KiB to 1GiB)            8MiB     of a file of the log
+/// segment_size  a size (64KiB to 1GiB)            4MiB     of a file of the log
 /// memory_limit  a size (1MiB to 64GiB)            32MiB    what the handle's caches of tables may take
 /// max_lock_ttl  a duration (1ms to 8760h)         60s      the longest lease that may be asked for
 ///

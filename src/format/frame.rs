@@ -30,6 +30,7 @@ use super::key::shared_len;
 use super::position::Position;
 use super::segment::{u16_at, u32_at, u64_at};
 use crate::sabotage::{self, Sabotage};
+use smallvec::SmallVec;
 
 /// Bytes before the operations.
 pub const HEADER_LEN: usize = 32;
@@ -40,6 +41,9 @@ pub const MAX_KEY: usize = 16 << 10;
 /// The most bytes that all keys of a frame have, each counted whole: a frame cuts them short, memory doesn't.
 pub const MAX_KEYS: usize = 256 << 20;
 
+/// Keys up to so many bytes take no allocation.
+const USUAL_KEY: usize = 64;
+
 /// Bytes of a put beside its key and its value.
 pub const PUT_LEN: usize = 18;
 
@@ -49,14 +53,22 @@ const DELETE_RANGE: u8 = 3;
 const LEASE: u8 = 1;
 
 /// The operations of a frame, encoded as they are added.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Body {
+    /// Room for the header comes first.
     bytes: Vec<u8>,
     count: u32,
-    last: Vec<u8>,
+    last: SmallVec<[u8; USUAL_KEY]>,
     lease: bool,
     frees_lease: bool,
     ranged: bool,
+}
+
+impl Default for Body {
+    fn default() -> Body {
+        Body::with_room(0)
+    }
 }
 
 impl Body {
@@ -65,9 +77,11 @@ impl Body {
         Body::default()
     }
 
-    /// Makes room for so many bytes of operations at once.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.bytes.reserve(bytes);
+    /// No operation yet, and room for so many bytes of operations.
+    pub fn with_room(bytes: usize) -> Body {
+        let mut header = Vec::with_capacity(HEADER_LEN + bytes);
+        header.resize(HEADER_LEN, 0);
+        Body { bytes: header, count: 0, last: SmallVec::new(), lease: false, frees_lease: false, ranged: false }
     }
 
     /// Puts a value. A key is at most [`MAX_KEY`] bytes.
@@ -119,7 +133,7 @@ impl Body {
 
     /// The length of the frame that this body makes.
     pub fn frame_len(&self) -> usize {
-        HEADER_LEN + self.bytes.len()
+        self.bytes.len()
     }
 
     fn head(&mut self, kind: u8, key: &[u8]) -> usize {
@@ -136,24 +150,27 @@ impl Body {
 
     /// Appends the frame to `out`, as it stands at `offset` of a segment with `salt`; returns its CRC.
     pub fn write_frame(
-        &self,
+        self,
         out: &mut Vec<u8>,
         salt: u64,
         offset: u64,
         previous: u32,
         durable_before: Position,
     ) -> u32 {
-        let at = out.len();
-        out.extend_from_slice(&u32::try_from(self.frame_len()).expect("a frame is at most 256 MiB").to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&previous.to_le_bytes());
-        out.extend_from_slice(&[if self.lease { LEASE } else { 0 }, 0, 0, 0]);
-        out.extend_from_slice(&durable_before.to_le_bytes());
-        out.extend_from_slice(&self.count.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&self.bytes);
-        let crc = checksum(salt, offset, &out[at..]);
-        out[at + 4..at + 8].copy_from_slice(&crc.to_le_bytes());
+        let (at, len) = (out.len(), u32::try_from(self.bytes.len()).expect("a frame is at most 256 MiB"));
+        match at {
+            // Mostly a commit is one frame, which is not copied then.
+            0 => *out = self.bytes,
+            _ => out.extend_from_slice(&self.bytes),
+        }
+        let frame = &mut out[at..];
+        frame[..4].copy_from_slice(&len.to_le_bytes());
+        frame[8..12].copy_from_slice(&previous.to_le_bytes());
+        frame[12] = if self.lease { LEASE } else { 0 };
+        frame[16..24].copy_from_slice(&durable_before.to_le_bytes());
+        frame[24..28].copy_from_slice(&self.count.to_le_bytes());
+        let crc = checksum(salt, offset, frame);
+        frame[4..8].copy_from_slice(&crc.to_le_bytes());
         crc
     }
 }
@@ -250,7 +267,7 @@ impl<'a> Frame<'a> {
         if self.bytes[13..16] != [0; 3] || self.bytes[28..32] != [0; 4] || self.bytes[12] & !LEASE != 0 {
             return Err("a reserved byte of the frame's header isn't zero");
         }
-        let (mut at, mut key, mut ranges_over, mut keys) = (HEADER_LEN, Vec::new(), false, 0);
+        let (mut at, mut key, mut ranges_over, mut keys) = (HEADER_LEN, SmallVec::<[u8; USUAL_KEY]>::new(), false, 0);
         for _ in 0..u32_at(self.bytes, 24) {
             let head = self.take(&mut at, 6)?;
             let (shared, suffix) = (u16_at(head, 2) as usize, u16_at(head, 4) as usize);

@@ -137,6 +137,11 @@ pub struct RwLockWriteGuard<'a, T> {
 }
 
 impl<T> RwLock<T> {
+    /// Unlocked.
+    pub const fn new(value: T) -> RwLock<T> {
+        RwLock { lock: sync::RwLock::new(value), waiting: AtomicUsize::new(0) }
+    }
+
     /// Locks for reading.
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {

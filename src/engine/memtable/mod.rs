@@ -4,6 +4,7 @@
 
 mod noted;
 mod ordered;
+mod spare;
 
 use super::log::Segment;
 use super::ranges::RangeSet;
@@ -19,6 +20,7 @@ use foldhash::fast::FixedState;
 use hashbrown::hash_table::Entry as Slot;
 use hashbrown::{HashSet, HashTable};
 use noted::Noted;
+pub use spare::Spare;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -44,6 +46,8 @@ pub struct Memtable {
     /// What is applied was noted before.
     noted: Noted,
     inner: RwLock<Inner>,
+    /// Where the memory comes from, and goes to.
+    spare: Arc<Spare>,
 }
 
 #[derive(Debug, Default)]
@@ -97,10 +101,11 @@ fn offset(n: usize) -> u32 {
 
 impl Memtable {
     /// Nothing applied yet.
-    pub fn new(segment: Arc<Segment>) -> Memtable {
+    pub fn new(segment: Arc<Segment>, spare: Arc<Spare>) -> Memtable {
         let applied = AtomicU64::new(crate::format::segment::start(segment.number()));
         let crc = AtomicU32::new(segment.header().crc());
-        Memtable { segment, applied, crc, noted: Noted::default(), inner: RwLock::default() }
+        let inner = RwLock::new(spare.take());
+        Memtable { segment, applied, crc, noted: Noted::default(), inner, spare }
     }
 
     /// The segment that it indexes.
@@ -196,6 +201,12 @@ impl Memtable {
     }
 }
 
+impl Drop for Memtable {
+    fn drop(&mut self) {
+        self.spare.keep(std::mem::take(&mut *self.inner.write()));
+    }
+}
+
 /// A memtable that doesn't change.
 pub struct Reading<'a> {
     segment: &'a Segment,
@@ -231,6 +242,24 @@ impl Reading<'_> {
 impl Inner {
     fn weight(&self) -> usize {
         self.arena.len() + self.entries.len() * size_of::<Entry>() + self.versions.len() * size_of::<Written>()
+    }
+
+    /// About how much it would take without growing.
+    fn room(&self) -> usize {
+        self.arena.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.versions.capacity() * size_of::<Written>()
+            + self.by_hash.capacity() * size_of::<u32>()
+    }
+
+    /// The same memory with nothing in it.
+    fn emptied(self) -> Inner {
+        let Inner { mut arena, mut entries, mut versions, mut by_hash, .. } = self;
+        arena.clear();
+        entries.clear();
+        versions.clear();
+        by_hash.clear();
+        Inner { arena, entries, versions, by_hash, ..Inner::default() }
     }
 
     fn truncate(&mut self, end: Position) {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// So many times 64 bits: with a full segment of 8 MiB and values of 200 bytes about one key in eight that isn't there is
+/// So many times 64 bits: with a full segment of 4 MiB and values of 200 bytes about one key in sixteen that isn't there is
 /// looked up all the same.
 const WORDS: usize = 4096;
 
@@ -24,10 +24,10 @@ impl Default for Noted {
 }
 
 impl Noted {
-    /// Notes a key by its hash.
+    /// Notes a key by its hash. One thread at a time notes.
     pub fn key(&self, hash: u64) {
         let (word, bit) = self.place(hash);
-        word.fetch_or(bit, Relaxed);
+        word.store(word.load(Relaxed) | bit, Relaxed);
     }
 
     /// Notes that there is a range tombstone.

@@ -196,7 +196,7 @@ mod tests {
         let (dir, header) = (MemDirectory::default(), Header { store: [7; 16], segment: 1, salt: 5 });
         dir.open("log-1", Access::CreateNew).unwrap().write_at(&header.encode(), 0).unwrap();
         let Ok(segment) = Segment::open(&dir, 1, &header.store, Access::Read) else { panic!("it was made just now") };
-        Memtable::new(Arc::new(segment))
+        Memtable::new(Arc::new(segment), Default::default())
     }
 
     fn shown(version: Version<'_>) -> Shown {

@@ -19,14 +19,14 @@ fn empty() -> Memtable {
     let file = dir.open(&names::log(header.segment), Access::CreateNew).unwrap();
     file.write_at(&header.encode(), 0).unwrap();
     let segment = Segment::open(&dir, header.segment, &header.store, Access::Read).map_err(Error::from).unwrap();
-    Memtable::new(Arc::new(segment))
+    Memtable::new(Arc::new(segment), Default::default())
 }
 
 /// The frame that comes next in the segment.
 fn next_frame(table: &Memtable, body: &Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (salt, at) = (table.segment().header().salt, offset_of(table.applied()));
-    body.write_frame(&mut bytes, salt, at, table.crc(), 0);
+    body.clone().write_frame(&mut bytes, salt, at, table.crc(), 0);
     bytes
 }
 
