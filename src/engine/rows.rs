@@ -26,6 +26,8 @@ const WAYS: usize = 4;
 const CHUNK: usize = 64;
 /// There is at most one place for so many bytes of the limit.
 const SHARE: u64 = 64;
+/// One row may take such a part of the limit, no more: a few large values don't push out all the others.
+const PART: u64 = 16;
 /// What a row takes beside its key and value, its part of a set included.
 const OVERHEAD: usize = size_of::<Row>() + 3 * size_of::<usize>() + size_of::<Set>() / 2;
 
@@ -133,18 +135,24 @@ impl RowCache {
         ((hash >> 8) as usize & (self.active.load(Relaxed) - 1), (hash >> 32) as u32 | 1)
     }
 
-    /// Offers what the tables of this epoch say of the key: `version`, which no range tombstone of theirs hides.
+    /// Offers what the tables of this epoch say of the key: `version`, which no range tombstone of theirs hides. A value that
+    /// is not beside its key is read for it.
     pub fn offer(&self, epoch: u64, version: &Version<'_>, hash: u64) {
-        let State::Live { tag, stored: Stored::Inline(value) } = version.state else { return };
+        let State::Live { tag, stored } = version.state else { return };
+        if (version.key.len() + stored.len()) as u64 > self.limit / PART {
+            return;
+        }
         let (number, mark) = self.place(hash);
         let set = &self.sets[number / CHUNK].get_or_init(|| std::iter::repeat_with(Set::default).take(CHUNK).collect())
             [number % CHUNK];
         let Some(way) = set.tags.iter().position(|known| known.load(Relaxed) == mark) else {
             return self.leave_tag(set, mark);
         };
+        // Whoever offers it reads it, too, and is told what is wrong.
+        let Ok(value) = stored.bytes() else { return };
         let row =
             Row { epoch, revision: version.revision, tag, key_len: version.key.len(), used: AtomicBool::new(false) };
-        let row = Some(ThinArc::from_header_and_slice(row, &[version.key, value].concat()));
+        let row = Some(ThinArc::from_header_and_slice(row, &[version.key, &value].concat()));
         self.replace(set, way, row);
         self.shrink();
     }
@@ -209,7 +217,12 @@ impl fmt::Debug for RowCache {
 #[cfg(test)]
 mod tests {
     use super::super::memtable::hash;
+    use super::super::table::memory::MemFile;
+    use super::super::value::Extent;
     use super::*;
+    use crate::files::storage::File;
+    use crate::format::checksum::crc32c;
+    use std::sync::Arc;
 
     fn version<'a>(key: &'a [u8], value: &'a [u8]) -> Version<'a> {
         Version { key, revision: 7, state: State::Live { tag: 9, stored: Stored::Inline(value) } }
@@ -251,12 +264,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_beside_its_key_is_not_kept() {
+    fn what_is_no_value_is_not_kept() {
         let rows = RowCache::new(1 << 20);
         for _ in 0..3 {
             rows.offer(1, &Version { key: b"key", revision: 7, state: State::Tombstone }, hash(b"key"));
         }
         assert!(rows.get(1, b"key", hash(b"key")).is_none() && rows.weight() == 0);
+    }
+
+    #[test]
+    fn a_value_in_a_file_is_kept_unless_it_is_too_large_or_damaged() {
+        const LEN: u32 = 5000;
+        let file: Arc<dyn File> = Arc::new(MemFile::default());
+        file.write_at(&[5; LEN as usize], 0).unwrap();
+        let crc = crc32c(0, &[5; LEN as usize]);
+        let part = (u64::from(LEN) + 3) * PART;
+        for (limit, crc, is_kept) in [(part, crc, true), (part - 1, crc, false), (part, !crc, false)] {
+            let rows = RowCache::new(limit);
+            let stored = Stored::Extent { file: &file, name: "table-1", extent: Extent { offset: 0, len: LEN, crc } };
+            let version = Version { key: b"key", revision: 7, state: State::Live { tag: 9, stored } };
+            (0..2).for_each(|_| rows.offer(1, &version, hash(b"key")));
+            assert_eq!(value(&rows, 1, b"key"), is_kept.then(|| vec![5; LEN as usize]), "with a limit of {limit}");
+        }
     }
 
     /// Four places, and more keys that are read once than those: what is read in between stays.

@@ -51,8 +51,8 @@ struct Slot {
     calls: [Calls; STRIPES],
 }
 
-/// How many calls are in progress, on a cache line of its own.
-#[repr(align(64))]
+/// How many calls are in progress, on cache lines of its own: processors fetch them in pairs.
+#[repr(align(128))]
 struct Calls(AtomicUsize);
 
 impl Slot {
