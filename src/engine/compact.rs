@@ -332,7 +332,7 @@ fn replaced(now: &Manifest, run: &Run, table: Option<TableEntry>) -> Option<Mani
 fn due(sizes: &[u64]) -> Option<usize> {
     let (mut newer, mut first) = (0, None);
     for (i, &size) in sizes.iter().enumerate().rev() {
-        if newer > 0 && size <= GROWTH * newer {
+        if size <= GROWTH * newer {
             first = Some(i);
         }
         newer += size;
