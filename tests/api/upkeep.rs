@@ -120,6 +120,21 @@ fn without_it_full_segments_stay_until_they_are_too_many() {
     assert!(counter(&b, "tables") >= 1 && counter(&b, "segments") < 20, "{}", b.stats_json().unwrap());
 }
 
+/// The value lies in one table, what deleted it in the next.
+#[test]
+fn what_was_deleted_with_its_bucket_does_not_come_back_when_it_is_read_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    b.upsert("a", "key", b"value", 0).unwrap();
+    b.compact().unwrap();
+    b.delete_bucket("", "a").unwrap();
+    fill(&b, 4);
+    assert!(counter(&b, "tables") >= 2, "{}", b.stats_json().unwrap());
+    for _ in 0..5 {
+        fails(b.get("a", "key"), Code::NotFound, "key");
+    }
+}
+
 #[test]
 fn the_caches_of_tables_take_what_they_may() {
     let dir = tempfile::tempdir().unwrap();
@@ -150,8 +165,8 @@ fn a_segment_whose_keys_take_much_memory_is_full() {
     for (batch, seals) in [0, 0, 1].into_iter().enumerate() {
         let names: Vec<String> = (0..60).map(|n| format!("{batch}-{n}")).collect();
         let items: Vec<_> = names.iter().map(|name| NewItem { key: name.as_bytes(), value: b"", ttl: 0 }).collect();
-        b.upsert_items(&bucket, &items).unwrap();
-        assert_eq!(counter(&b, "seals"), seals);
+        let revision = b.upsert_items(&bucket, &items).unwrap();
+        assert_eq!((counter(&b, "seals"), counter(&b, "revision")), (seals, revision));
     }
     assert!(counter(&b, "log_bytes") < 64 << 10, "{}", b.stats_json().unwrap());
 }
