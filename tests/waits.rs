@@ -24,6 +24,11 @@ fn waiter(part: &Part) {
     part.order();
     match part.setting("for") {
         "lease" => drop(store.acquire_lock("lease", LONG, -1).unwrap()),
+        "nobody" => {
+            for n in 0..20_u8 {
+                store.upsert("", n.to_string(), b"value", 0).unwrap();
+            }
+        }
         _ => drop(store.upsert("", "key", b"value", 0).unwrap()),
     }
     part.report("done");
@@ -85,4 +90,17 @@ fn who_waits_for_the_lock_of_the_store_sleeps() {
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let (calls, sleeps) = wait(child, &path, || flock(&lock, FlockOperation::Unlock).unwrap());
     assert!(calls < 1_000 && sleeps > 0, "{calls} calls, {sleeps} of them sleeps");
+}
+
+#[test]
+fn who_commits_alone_waits_for_nobody() {
+    const TEST: &str = "who_commits_alone_waits_for_nobody";
+    if !has("strace") {
+        return skipped(TEST, "needs strace");
+    }
+    let _watchdog = Watchdog::new(TEST);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let (calls, sleeps) = wait(start(&path, "nobody"), &path, || ());
+    assert_eq!(sleeps, 0, "{calls} calls");
 }

@@ -104,14 +104,14 @@ impl Backend {
         let start = after.map(|after| prefix.after_name(after)).transpose()?;
         let view = self.engine.snapshot()?;
         let now = self.clock.now();
-        // The last key is known once the page is full.
-        let (mut size, mut count, mut last_key) = (Listing::default(), 0, Vec::new());
+        // The last name is known once the page is full.
+        let (mut size, mut count, mut last) = (Listing::default(), 0, Vec::new());
         walk(&view, &prefix, start.as_ref(), |item| {
             let rest = &item.key[prefix.len()..];
             let sub_bucket = Part(rest).separator();
             let found = &rest[..sub_bucket.unwrap_or(rest.len())];
-            // Beyond the limit only the bucket that bears the name of the last key.
-            if is_full(count, limit) && (sub_bucket.is_none() || last_key != found) {
+            // Beyond the limit only the bucket that bears the name of the last key. (No bucket is met twice.)
+            if is_full(count, limit) && (sub_bucket.is_none() || last != found) {
                 return Ok(Break(None));
             }
             let is_reserved = item.key.starts_with(LOCKS);
@@ -122,9 +122,9 @@ impl Backend {
                 size.add(found.len(), 0)?;
                 show(Part(found), sub_bucket.is_some())?;
                 count += 1;
-                last_key.clear();
-                if is_full(count, limit) && sub_bucket.is_none() {
-                    last_key.extend_from_slice(found);
+                last.clear();
+                if is_full(count, limit) {
+                    last.extend_from_slice(found);
                 }
             }
             let beyond = sub_bucket.map(|at| Key::beyond(&item.key[..prefix.len() + at]));

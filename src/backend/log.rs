@@ -32,7 +32,7 @@ const MAX_WAITING: usize = 128;
 /// The records of a handle that wait, and who gets them.
 #[derive(Default)]
 pub struct Log {
-    /// Whether a record waits: all that a call looks at when there is none.
+    /// Whether a record may wait: all that a call looks at when there is none.
     pending: AtomicBool,
     state: Mutex<State>,
 }
@@ -49,7 +49,7 @@ impl Log {
     pub fn set(&self, logger: Option<Logger>, level: Level) {
         let mut state = self.state.lock();
         state.logger = logger.map(|l| (l, level));
-        self.pending.store(state.logger.is_some() && !state.waiting.is_empty(), Ordering::Release);
+        self.pending.store(true, Ordering::Release);
     }
 
     /// Leaves a record for the next [`Log::deliver`].

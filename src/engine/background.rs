@@ -61,8 +61,9 @@ impl Background {
         }
         if self.thread.is_none() {
             let (core, bell) = (core.clone(), self.bell.clone());
+            let work = move || run(&bell, |calm| compact(&core, &bell, calm));
             // Without a thread writers merge by themselves, later.
-            self.thread = quiet_thread::spawn("dirkv-compact", move || run(&core, &bell)).ok();
+            self.thread = quiet_thread::spawn("dirkv-compact", work).ok();
         }
         self.bell.ring(Ring::Work);
     }
@@ -78,17 +79,55 @@ impl Background {
     }
 }
 
-fn run(core: &Core, bell: &Bell) {
+/// True if merges are left for calmer times.
+fn compact(core: &Core, bell: &Bell, calm: bool) -> bool {
+    core.compact_in_background(calm, &|| bell.stopping()).unwrap_or_else(|e| {
+        (core.log)(true, &format!("compaction failed: {e}"));
+        false
+    })
+}
+
+/// Until it is told to stop: calls `compact` with whether it is calm, and again after a while without a ring as long as that leaves
+/// something.
+fn run(bell: &Bell, mut compact: impl FnMut(bool) -> bool) {
     let mut merges_are_left = false;
     loop {
         let rung = bell.wait(merges_are_left.then_some(CALM));
         if rung == Ring::Stop {
             return;
         }
-        let compacted = core.compact_in_background(rung == Ring::Silent, &|| bell.stopping());
-        merges_are_left = compacted.unwrap_or_else(|e| {
-            (core.log)(true, &format!("compaction failed: {e}"));
-            false
+        merges_are_left = compact(rung == Ring::Silent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_rung_for_once_and_the_end_for_ever() {
+        let (bell, soon) = (Bell::default(), Some(Duration::from_millis(1)));
+        assert_eq!(bell.wait(soon), Ring::Silent);
+        bell.ring(Ring::Work);
+        assert_eq!((bell.wait(None), bell.wait(soon)), (Ring::Work, Ring::Silent));
+        assert!(!bell.stopping());
+        bell.ring(Ring::Stop);
+        bell.ring(Ring::Work);
+        assert_eq!((bell.wait(None), bell.wait(None)), (Ring::Stop, Ring::Stop));
+        assert!(bell.stopping());
+    }
+
+    #[test]
+    fn what_is_left_is_merged_once_nobody_rings() {
+        let (bell, mut calls) = (Bell::default(), Vec::new());
+        bell.ring(Ring::Work);
+        run(&bell, |calm| {
+            calls.push(calm);
+            if calls.len() == 2 {
+                bell.ring(Ring::Stop);
+            }
+            true
         });
+        assert_eq!(calls, [false, true]);
     }
 }

@@ -9,7 +9,7 @@ use super::sync::Voucher;
 use super::value::INLINE_MAX;
 use super::{Core, queue::Pending};
 use crate::error::{Code, Error, Result};
-use crate::format::frame::{Body, Frame, MAX_LEN};
+use crate::format::frame::{self, Body, Frame, MAX_LEN};
 use crate::format::manifest::SyncMode;
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::sabotage::{self, Sabotage};
@@ -166,7 +166,7 @@ impl<'a, 'h> Group<'a, 'h> {
     /// Encodes the frame behind the run and applies it; goes on in a new segment if this one is full.
     fn append(&mut self, body: Body) -> Result<Position> {
         let len = body.frame_len();
-        if len > MAX_LEN {
+        if !frame::is_len(len) {
             return Err(Error::new(
                 Code::LimitExceeded,
                 format!("a batch of {len} bytes is larger than {MAX_LEN} bytes"),
@@ -288,8 +288,8 @@ impl<'a, 'h> Group<'a, 'h> {
         }
         for (pending, goal) in pending {
             match goal {
-                Goal::Looked(seen, _) if seen > run.start => pending.again(),
-                Goal::Looked(..) => self.done.push((pending, goal, voucher.clone())),
+                // What it looked at may be among what was not written.
+                Goal::Looked(..) => pending.again(),
                 _ if sealed.is_ok() => pending.answer(Err(error.clone())),
                 _ => self.done.push((pending, Goal::Unwritten(run.start, error.clone()), voucher.clone())),
             }

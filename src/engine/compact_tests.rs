@@ -18,17 +18,21 @@ impl Request for Append {
     }
 }
 
-/// A store of small segments that nobody compacts but the test.
+/// A store of small segments that nobody compacts but the test, unless it has a thread for it.
 struct Store {
     engine: Arc<Engine>,
     records: Arc<Mutex<Vec<String>>>,
     /// Whether the next version that is copied has the store seal a segment first.
     seals: Arc<Mutex<bool>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Store {
     fn new() -> Store {
+        Store::open(false)
+    }
+
+    fn open(background: bool) -> Store {
         let dir = tempfile::tempdir().unwrap();
         let (records, seals) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(false)));
         let (told, wanted) = (records.clone(), seals.clone());
@@ -51,11 +55,11 @@ impl Store {
                 segment_size: 64 << 10,
                 lock_timeout: Duration::from_secs(30),
                 memory_limit: 1 << 20,
-                background: false,
+                background,
             };
             Engine::open(config, around).unwrap()
         });
-        Store { engine, records, seals, _dir: dir }
+        Store { engine, records, seals, dir }
     }
 
     fn compact(&self, calm: bool) -> bool {
@@ -64,6 +68,12 @@ impl Store {
 
     fn tables(&self) -> u64 {
         self.engine.stats().unwrap().tables
+    }
+
+    /// How many files of tables there are.
+    fn table_files(&self) -> usize {
+        let names = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_str().unwrap().starts_with("table-")).count()
     }
 }
 
@@ -129,4 +139,39 @@ fn what_is_sealed_during_a_merge_becomes_a_table_first() {
     assert!(records[1].starts_with("compacted 5 tables and 0 segments"), "{records:?}");
     assert_eq!(store.tables(), 2, "the new one is less than a quarter of the other");
     assert_eq!(store.engine.check().unwrap(), [""; 0]);
+}
+
+#[test]
+fn who_closes_gives_up_what_it_has_begun() {
+    let store = Store::new();
+    for _ in 0..3 {
+        seal(&store.engine);
+    }
+    let looks = std::cell::Cell::new(0);
+    let look = |stops| {
+        looks.set(looks.get() + 1);
+        assert!(looks.get() < 10, "it goes on");
+        stops
+    };
+    assert!(!store.engine.core.compact_in_background(true, &|| look(true)).unwrap());
+    assert_eq!((looks.take(), store.tables(), store.table_files()), (1, 0, 0));
+    assert!(!store.engine.core.compact_in_background(true, &|| look(false)).unwrap());
+    assert_eq!((store.tables(), store.table_files()), (1, 1));
+    assert_eq!(looks.get(), store.engine.stats().unwrap().table_entries / PIECE, "it looks now and then");
+}
+
+#[test]
+fn the_thread_begins_with_the_first_work_and_ends_with_the_store() {
+    let store = Store::open(true);
+    // A thread has the core, too.
+    let threads = || Arc::strong_count(&store.engine.core) - 1;
+    let mut body = Body::new();
+    body.put(b"key", 0, b"value");
+    store.engine.commit(Box::new(Append(Some(body)))).unwrap();
+    assert_eq!(threads(), 0);
+    seal(&store.engine);
+    assert_eq!(threads(), 1);
+    let core = Arc::downgrade(&store.engine.core);
+    drop(store);
+    assert!(core.upgrade().is_none());
 }

@@ -287,27 +287,5 @@ pub fn random(dir: &dyn Directory) -> Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::prepare::open_directory;
-    use crate::format::frame::Body;
-
-    #[test]
-    fn a_witness_may_lie_far_behind_the_damage_and_end_in_zeros() {
-        let (path, store, len) = (tempfile::tempdir().unwrap(), [7; 16], 4 * CHUNK);
-        let dir = open_directory(path.path(), 0o700, 0o600, false).unwrap();
-        make(&dir, 1, &store, len).unwrap();
-        let segment = Segment::open(&dir, 1, &store, Access::Write).map_err(Error::from).unwrap();
-        assert!(segment.rest(HEADER_LEN).unwrap().is_empty());
-        let at = HEADER_LEN + 2 * CHUNK;
-        for (durable_before, is_witness) in [(segment.at(HEADER_LEN), false), (segment.at(at), true)] {
-            let (mut body, mut frame) = (Body::new(), Vec::new());
-            body.put(b"key", 0, &vec![0; CHUNK as usize]);
-            body.write_frame(&mut frame, segment.header().salt, at, 0, durable_before);
-            segment.file().write_at(&frame, at).unwrap();
-            let rest = segment.rest(HEADER_LEN).unwrap();
-            assert_eq!(rest, segment.bytes(HEADER_LEN, len).unwrap());
-            assert_eq!(segment.durable_beyond(HEADER_LEN, &rest), is_witness);
-        }
-    }
-}
+#[path = "log_tests.rs"]
+mod tests;

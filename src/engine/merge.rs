@@ -428,5 +428,7 @@ mod tests {
         merge.seek(b"").unwrap();
         assert_eq!(drain(&mut merge), [(b'c', 5, true)]);
         assert_eq!(merge.seen(), 5);
+        merge.seek(b"").unwrap();
+        assert_eq!(visit(&mut merge, 9), [(b'c', 5, true)]);
     }
 }

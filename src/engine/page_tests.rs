@@ -169,6 +169,7 @@ fn a_page_is_that_of_one_store_and_one_file() {
     let Fresh { store, inode, .. } = fresh();
     page.initialise(&fresh());
     assert!(page.belongs_to(&store, inode));
+    assert_eq!([0, 1].map(|n| words.load(word::STORE + n)), [0x0807_0605_0403_0201, 0x100f_0e0d_0c0b_0a09]);
     assert!(!page.belongs_to(&store, inode + 1), "a copy of the file");
     for byte in [0, 7, 8, 15] {
         let mut other = store;

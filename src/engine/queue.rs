@@ -85,6 +85,15 @@ impl Queue {
         inner.waiting.len() < before
     }
 
+    /// The same, of who gives up. Who was told to lead in that moment hands the lead on.
+    fn leave(&self, pending: &Arc<Pending>) -> bool {
+        let was_in = self.remove(pending);
+        if was_in && matches!(*pending.state.lock(), State::Leading) {
+            self.pass_lead();
+        }
+        was_in
+    }
+
     /// The leader takes everyone. Who finds itself gone from the queue is told in the same moment that it was taken: it would
     /// look again and again, else.
     pub fn take_all(&self) -> Vec<Arc<Pending>> {
@@ -140,8 +149,7 @@ impl Core {
                     state = pending.changed.wait_while(state, Some(left), |state| matches!(state, State::Queued));
                     if matches!(*state, State::Queued) {
                         drop(state);
-                        if self.queue.remove(&pending) {
-                            self.leave(&pending);
+                        if self.queue.leave(&pending) {
                             return Err(Error::new(
                                 Code::Timeout,
                                 "LOCK could not be had within lock_timeout; nothing was written",
@@ -152,11 +160,44 @@ impl Core {
             }
         }
     }
+}
 
-    /// Who was told to lead in the moment it gave up hands the lead on.
-    fn leave(&self, pending: &Pending) {
-        if matches!(*pending.state.lock(), State::Leading) {
-            self.queue.pass_lead();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Decision, Snapshot};
+
+    struct Never;
+
+    impl Request for Never {
+        fn decide(&mut self, _: &Snapshot) -> Result<Decision> {
+            Err(Error::new(Code::Internal, "nobody leads"))
         }
+    }
+
+    fn pending() -> Arc<Pending> {
+        let (request, state) = (Mutex::new(Box::new(Never) as Box<dyn Request>), Mutex::new(State::Queued));
+        Arc::new(Pending { request, state, changed: Condvar::default() })
+    }
+
+    /// Who gives up must know whether somebody works for it already: then something may be written.
+    #[test]
+    fn who_leaves_the_queue_is_told_whether_it_was_in_it() {
+        let (queue, first, second) = (Queue::default(), pending(), pending());
+        assert!(queue.join(&first) && !queue.join(&second));
+        assert!(queue.leave(&second) && !queue.leave(&second));
+        assert_eq!(queue.take_all().len(), 1);
+        assert!(!queue.leave(&first));
+    }
+
+    #[test]
+    fn who_gives_up_as_it_is_told_to_lead_hands_the_lead_on() {
+        let (queue, [first, second, third]) = (Queue::default(), [(); 3].map(|()| pending()));
+        assert!(queue.join(&first) && !queue.join(&second) && !queue.join(&third));
+        assert!(queue.remove(&first));
+        queue.pass_lead();
+        assert!(queue.leave(&second));
+        assert!(matches!(*third.state.lock(), State::Leading));
+        assert!(queue.leave(&third) && queue.join(&first), "nobody leads");
     }
 }

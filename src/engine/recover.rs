@@ -211,3 +211,27 @@ pub fn remove_strays(dir: &dyn Directory, manifest: &Manifest, alone: bool) -> R
 fn list(dir: &dyn Directory) -> Result<Vec<String>> {
     dir.names().map_err(|e| Error::io(format_args!("list {}", dir.path()), &e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(store: StoreId, sync: SyncMode) -> Manifest {
+        let (tables, segments, voids) = (Vec::new(), Vec::new(), Vec::new());
+        Manifest { generation: 1, store, sync, next_table: 1, segment_size: 1, tables, segments, voids }
+    }
+
+    #[test]
+    fn a_witness_speaks_of_its_own_store_and_file() {
+        let (mut words, store) = (vec![0; shared::LEN as usize / 8], [9; 16]);
+        (words[shared::MAGIC_WORD], words[shared::INODE]) = (shared::MAGIC, 3);
+        words[shared::STORE..shared::STORE + 2].copy_from_slice(&crate::engine::page::store_words(&store));
+        (words[shared::COMMITTED], words[shared::SYNCED]) = (shared::FROZEN | 70, 60);
+        let bytes: Vec<u8> = words.iter().flat_map(|word| u64::to_ne_bytes(*word)).collect();
+        let witness = Witness::read(&bytes, 3).expect("a whole page");
+        assert_eq!(witness.durable(&manifest(store, SyncMode::Full)), 70);
+        assert_eq!(witness.durable(&manifest(store, SyncMode::Os)), 60);
+        assert_eq!(witness.durable(&manifest([8; 16], SyncMode::Full)), 0);
+        assert!(Witness::read(&bytes, 4).is_none() && Witness::read(&bytes[..100], 3).is_none());
+    }
+}

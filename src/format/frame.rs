@@ -52,6 +52,11 @@ const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
 const LEASE: u8 = 1;
 
+/// Whether a frame may be so long: no other is written, or taken for one.
+pub fn is_len(len: usize) -> bool {
+    (HEADER_LEN..=MAX_LEN).contains(&len)
+}
+
 /// The operations of a frame, encoded as they are added.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
@@ -221,7 +226,7 @@ impl<'a> Frame<'a> {
     /// The length that a frame's first four bytes claim; `None` if no frame has it.
     pub fn claimed_len(head: &[u8]) -> Option<usize> {
         let len = u32::from_le_bytes(*head.first_chunk()?) as usize;
-        (HEADER_LEN..=MAX_LEN).contains(&len).then_some(len)
+        is_len(len).then_some(len)
     }
 
     /// The frame at the start of `bytes`, if its checksum matches as that of the frame at `offset` of a segment with `salt`.

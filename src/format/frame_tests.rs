@@ -127,6 +127,16 @@ fn all_keys_together_have_a_limit_too() {
 }
 
 #[test]
+fn a_length_that_no_frame_has_is_not_claimed() {
+    for (len, is_one) in
+        [(0, false), (HEADER_LEN - 1, false), (HEADER_LEN, true), (MAX_LEN, true), (MAX_LEN + 1, false)]
+    {
+        let head = u32::try_from(len).unwrap().to_le_bytes();
+        assert_eq!(Frame::claimed_len(&head), is_one.then_some(len));
+    }
+}
+
+#[test]
 fn no_more_operations_are_claimed_than_fit() {
     let mut body = Body::new();
     body.delete(b"key");

@@ -2,7 +2,9 @@
 
 use super::*;
 use dirkv::backend::Level;
-use std::os::unix::fs::PermissionsExt;
+use dirkv::format::shared;
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::Mutex;
 
 #[test]
@@ -238,4 +240,27 @@ fn a_forked_child_is_told_and_the_parent_is_unharmed() {
     b.upsert("a", "k", b"w", 0).unwrap();
     assert_eq!(Backend::open_path(dir.path()).unwrap().get("a", "k").unwrap(), b"w");
     b.release_lock("t", fence).unwrap();
+}
+
+/// Who opens holds `LOCK` meanwhile, and wakes those who are counted as waiting for it: here one that was killed as it waited. But
+/// who may only read can't tell anybody.
+#[test]
+fn who_opens_wakes_who_waits_for_the_lock_if_it_may_write() {
+    let (b, dir) = plain();
+    let shared = fs::OpenOptions::new().read(true).write(true).open(dir.path().join("SHARED")).unwrap();
+    let unlocked = || {
+        let mut word = [0; 8];
+        shared.read_exact_at(&mut word, 8 * shared::UNLOCKED as u64).unwrap();
+        u64::from_ne_bytes(word)
+    };
+    shared.write_all_at(&1u64.to_ne_bytes(), 8 * shared::LOCK_WAITERS as u64).unwrap();
+    let before = unlocked();
+    let mut params = Params::new();
+    params.set_path(dir.path()).unwrap();
+    params.set("read_only", "true").unwrap();
+    let reader = Backend::open(&params).unwrap();
+    assert_eq!(unlocked(), before);
+    let writer = Backend::open_path(dir.path()).unwrap();
+    assert_eq!(unlocked(), before + 1);
+    drop((b, reader, writer));
 }

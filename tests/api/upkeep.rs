@@ -1,6 +1,7 @@
 //! Upkeep: what `check` finds in files that were damaged under an open handle, and what the background thread does by itself.
 
 use super::*;
+use dirkv::backend::NewItem;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -98,14 +99,15 @@ fn check_misses_a_table_that_is_gone() {
 fn the_background_thread_makes_tables_of_full_segments() {
     let dir = tempfile::tempdir().unwrap();
     let b = small(&dir, "on");
-    fill(&b, 3);
+    // So few that no writer flushes them.
+    fill(&b, 2);
     let patience = Instant::now();
     while counter(&b, "segments") > 1 {
         assert!(patience.elapsed() < Duration::from_secs(60), "{}", b.stats_json().unwrap());
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(counter(&b, "tables") >= 1 && counter(&b, "compactions") >= 1);
-    assert_eq!(b.keys("filled", None, 0).unwrap().len(), 99);
+    assert_eq!(b.keys("filled", None, 0).unwrap().len(), 66);
 }
 
 #[test]
@@ -116,4 +118,55 @@ fn without_it_full_segments_stay_until_they_are_too_many() {
     assert_eq!((counter(&b, "tables"), counter(&b, "compactions")), (0, 0), "{}", b.stats_json().unwrap());
     fill(&b, 20);
     assert!(counter(&b, "tables") >= 1 && counter(&b, "segments") < 20, "{}", b.stats_json().unwrap());
+}
+
+/// The value lies in one table, what deleted it in the next.
+#[test]
+fn what_was_deleted_with_its_bucket_does_not_come_back_when_it_is_read_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    b.upsert("a", "key", b"value", 0).unwrap();
+    b.compact().unwrap();
+    b.delete_bucket("", "a").unwrap();
+    fill(&b, 4);
+    assert!(counter(&b, "tables") >= 2, "{}", b.stats_json().unwrap());
+    for _ in 0..5 {
+        fails(b.get("a", "key"), Code::NotFound, "key");
+    }
+}
+
+#[test]
+fn the_caches_of_tables_take_what_they_may() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = Params::new();
+    for (name, value) in [("path", dir.path().to_str().unwrap()), ("memory_limit", "1MiB"), ("background", "off")] {
+        params.set(name, value).unwrap();
+    }
+    let b = Backend::open(&params).unwrap();
+    let names: Vec<String> = (0..3_000).map(|n| n.to_string()).collect();
+    let items: Vec<_> =
+        names.iter().map(|name| NewItem { key: name.as_bytes(), value: &[b'c'; 1_000], ttl: 0 }).collect();
+    b.upsert_items("cached", &items).unwrap();
+    b.compact().unwrap();
+    // Rows are kept from the second read on.
+    for name in names.iter().flat_map(|name| [name; 3]) {
+        b.get("cached", name).unwrap();
+    }
+    let kept = counter(&b, "cache_bytes");
+    assert!((700 << 10..=1 << 20).contains(&kept), "{kept} bytes");
+}
+
+/// In the log a key takes what differs from the one before, in memory all of its path.
+#[test]
+fn a_segment_whose_keys_take_much_memory_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    let bucket = [&*"b".repeat(255); 32].join("/");
+    for (batch, seals) in [0, 0, 1].into_iter().enumerate() {
+        let names: Vec<String> = (0..60).map(|n| format!("{batch}-{n}")).collect();
+        let items: Vec<_> = names.iter().map(|name| NewItem { key: name.as_bytes(), value: b"", ttl: 0 }).collect();
+        let revision = b.upsert_items(&bucket, &items).unwrap();
+        assert_eq!((counter(&b, "seals"), counter(&b, "revision")), (seals, revision));
+    }
+    assert!(counter(&b, "log_bytes") < 64 << 10, "{}", b.stats_json().unwrap());
 }

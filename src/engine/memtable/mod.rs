@@ -58,7 +58,8 @@ struct Inner {
     by_hash: HashTable<u32>,
     ranges: Arc<RangeSet>,
     buckets: HashSet<u64, FixedState>,
-    last_bucket: Vec<u8>,
+    /// The key whose buckets were added to them last.
+    last_noted: Vec<u8>,
     /// Entry numbers in the order of their keys; covers the first `sorted.len()` entries.
     sorted: Arc<Vec<u32>>,
 }
@@ -329,13 +330,12 @@ impl Inner {
     }
 
     fn note_buckets(&mut self, key: &[u8]) {
-        let shared = shared_len(&self.last_bucket, key);
-        if shared == self.last_bucket.len() && !key[shared..].contains(&SEPARATOR) {
+        let shared = shared_len(&self.last_noted, key);
+        if !key[shared..].contains(&SEPARATOR) {
             return;
         }
-        let bucket = key.iter().rposition(|b| *b == SEPARATOR).map_or(0, |at| at + 1);
-        self.last_bucket.clear();
-        self.last_bucket.extend_from_slice(&key[..bucket]);
+        self.last_noted.clear();
+        self.last_noted.extend_from_slice(key);
         self.buckets.extend(bucket_prefixes(key).map(hash));
     }
 

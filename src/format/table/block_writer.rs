@@ -145,4 +145,14 @@ mod tests {
         assert!(writer.push_if_room(&key, 1, &Content::Inline(1, &value)));
         writer.finish(1, 0, &mut out);
     }
+
+    #[test]
+    fn a_block_stays_below_its_target_whatever_it_holds() {
+        let (mut writer, mut out) = (BlockWriter::default(), Vec::new());
+        let contents = [Content::Tombstone, Content::Inline(1, &[9; 50]), Content::Inline(1, &[9; 300])];
+        let mut entries = contents.iter().cycle().zip(0_u32..);
+        assert!(entries.any(|(content, key)| !writer.push_if_room(&key.to_be_bytes(), 1, content)));
+        writer.finish(1, 0, &mut out);
+        assert!(out.len() <= TARGET && out.len() > TARGET - 400, "{}", out.len());
+    }
 }

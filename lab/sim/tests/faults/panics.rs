@@ -28,11 +28,10 @@ impl Request for Panics {
     }
 }
 
-#[test]
-fn a_request_that_panics_leaves_nobody_waiting_and_nothing_in_the_index() {
-    let machine = Machine::new(5);
+/// The engine of a process, without the backend around it.
+pub fn engine(machine: &Arc<Machine>) -> Engine {
     let around = Surroundings {
-        dir: Arc::new(SimDirectory(Process::start(&machine))),
+        dir: Arc::new(SimDirectory(Process::start(machine))),
         clock: Arc::new(SimClock),
         retain: Arc::new(|_, _| true),
         log: Arc::new(|_, _| ()),
@@ -45,7 +44,13 @@ fn a_request_that_panics_leaves_nobody_waiting_and_nothing_in_the_index() {
         memory_limit: 1 << 20,
         background: false,
     };
-    let engine = Arc::new(Engine::open(config, around).unwrap());
+    Engine::open(config, around).unwrap()
+}
+
+#[test]
+fn a_request_that_panics_leaves_nobody_waiting_and_nothing_in_the_index() {
+    let machine = Machine::new(5);
+    let engine = Arc::new(engine(&machine));
     let lock = hold(&machine);
     let run = |request: Box<dyn Request>| {
         let engine = engine.clone();

@@ -39,6 +39,15 @@ fn what_a_reader_that_is_alone_shows_survives_the_power() {
 }
 
 #[test]
+fn a_reader_that_cannot_look_for_a_writer_says_so() {
+    let machine = with_a_killed_writer();
+    let reader = reader(&machine).unwrap();
+    machine.plan(Plan::next(Call::Open, "SHARED", 1, Action::Fail(EIO)));
+    assert_eq!(reader.store().get("", "left").unwrap_err().code, Code::Io);
+    assert_eq!(reader.store().get("", "left").unwrap(), b"2");
+}
+
+#[test]
 fn a_reader_that_cannot_sync_shows_nothing_unless_nothing_can_be_written_there() {
     for (errno, code) in [(EIO, Some(Code::Io)), (EINVAL, None), (EROFS, None)] {
         let machine = with_a_killed_writer();
@@ -96,15 +105,23 @@ fn a_store_whose_manifest_is_gone_is_damaged_and_not_made_anew() {
     }
 }
 
+/// The segment that was made ahead has no frames, and may be left, too.
 #[test]
 fn where_only_lock_and_shared_are_left_a_store_is_made_anew() {
-    let machine = Machine::new(9);
-    drop(Handle::open(&machine, &[]).expect("nobody is killed").expect("opens"));
-    let directory = SimDirectory(Process::start(&machine));
-    for name in machine.names().iter().filter(|name| !["LOCK", "SHARED"].contains(&name.as_str())) {
-        directory.remove(name).unwrap();
+    for left in [&["LOCK", "SHARED"][..], &["LOCK", "SHARED", "log-3"]] {
+        let machine = Machine::new(9);
+        let handle = Handle::open(&machine, &[]).expect("nobody is killed").expect("opens");
+        handle.store().upsert("", "old", b"1", 0).unwrap();
+        handle.store().compact().unwrap();
+        handle.store().upsert("", "newer", b"1", 0).unwrap();
+        drop(handle);
+        let directory = SimDirectory(Process::start(&machine));
+        let names = machine.names();
+        assert!(left.iter().all(|name| names.iter().any(|there| there == name)), "{names:?}");
+        names.iter().filter(|name| !left.contains(&name.as_str())).for_each(|name| directory.remove(name).unwrap());
+        let handle = Handle::open(&machine, &[]).expect("nobody is killed").expect("opens");
+        handle.store().upsert("", "k", b"1", 0).unwrap();
+        assert_eq!(handle.store().check().unwrap(), [""; 0]);
+        assert_eq!(machine.names(), ["LOCK", "MANIFEST", "SHARED", "log-1", "log-2"]);
     }
-    let handle = Handle::open(&machine, &[]).expect("nobody is killed").expect("opens");
-    handle.store().upsert("", "k", b"1", 0).unwrap();
-    assert_eq!(handle.store().check().unwrap(), [""; 0]);
 }

@@ -34,9 +34,14 @@ impl<R: Send + 'static> Stopped<R> {
         Stopped { process, thread }
     }
 
-    /// SIGCONT; then what it answers.
-    pub fn goes_on(self) -> R {
+    /// SIGCONT.
+    pub fn resume(&self) {
         self.process.resume();
+    }
+
+    /// The same; then what it answers.
+    pub fn goes_on(self) -> R {
+        self.resume();
         in_time(move || self.thread.join().unwrap())
     }
 }

@@ -199,3 +199,84 @@ fn where_everything_was_deleted_no_table_is_left() {
     drop(handle);
     holds(&machine, 0);
 }
+
+#[test]
+fn a_check_between_a_seals_rename_and_its_publication_finds_nothing() {
+    let machine = Machine::new(9);
+    let [a, b] = [(); 2].map(|()| open(&machine));
+    a.store().upsert("", "k", b"1", 0).unwrap();
+    let mut renamed = false;
+    let publishes = move |call, _: &str| {
+        renamed |= call == Call::Rename;
+        renamed && call == Call::SyncDir
+    };
+    let a = Stopped::at(&machine, publishes, a, |store| store.compact());
+    assert_eq!(b.store().check().unwrap(), [""; 0]);
+    a.goes_on().unwrap();
+}
+
+#[test]
+fn a_table_that_is_gone_under_an_open_handle_is_damage() {
+    let machine = with_a_table();
+    let [a, b] = [(); 2].map(|()| open(&machine));
+    a.store().upsert("", "l", b"1", 0).unwrap();
+    a.store().compact().unwrap();
+    let directory = SimDirectory(Process::start(&machine));
+    tables(&machine).iter().for_each(|name| directory.remove(name).unwrap());
+    assert_eq!(in_time(move || code(b.store().get("", "k"))), Some(Code::Corrupt));
+}
+
+#[test]
+fn two_that_make_the_same_file_at_once_have_one() {
+    let machine = Machine::new(9);
+    let [a, b] = [(); 2].map(|()| open(&machine));
+    a.store().upsert("", "k", b"1", 0).unwrap();
+    let mut opens = 0;
+    let makes = move |call, name: &str| {
+        opens += i32::from(call == Call::Open && name == "COMPACT");
+        opens == 2
+    };
+    let a = Stopped::at(&machine, makes, a, |store| store.compact());
+    b.store().compact().unwrap();
+    a.goes_on().unwrap();
+    drop(b);
+    holds(&machine, 1);
+}
+
+/// Flushes as a writer does, who doesn't ask for the advice to compact, up to the first call that matches.
+fn flushing(machine: &Arc<Machine>, matches: fn(Call, &str) -> bool) -> Stopped<()> {
+    Stopped::at(machine, matches, open(machine), |store| {
+        for n in 0..6 {
+            store.upsert("", format!("large-{n}"), &[n; 60_000], 0).unwrap();
+        }
+    })
+}
+
+#[test]
+fn a_stray_that_another_removes_is_gone() {
+    let machine = Machine::new(9);
+    let removes = |call, name: &str| call == Call::Remove && name == "log-1";
+    let writer = flushing(&machine, removes);
+    // It holds LOCK meanwhile, which the writer needs for all that follows.
+    let cleaner = Stopped::at(&machine, removes, open(&machine), |store| store.compact());
+    writer.resume();
+    while machine.names().contains(&"log-1".to_owned()) {
+        std::thread::yield_now();
+    }
+    cleaner.goes_on().unwrap();
+    writer.goes_on();
+    holds(&machine, 6);
+}
+
+#[test]
+fn a_table_in_the_making_is_no_stray() {
+    let machine = Machine::new(9);
+    let writer = flushing(&machine, |call, name| call == Call::SyncData && name.starts_with("table-"));
+    let made = tables(&machine);
+    let makes_another = |call, name: &str| call == Call::Open && name.starts_with("table-");
+    let cleaner = Stopped::at(&machine, makes_another, open(&machine), |store| store.compact());
+    assert_eq!((made.len(), tables(&machine)), (1, made));
+    cleaner.goes_on().unwrap();
+    writer.goes_on();
+    holds(&machine, 6);
+}

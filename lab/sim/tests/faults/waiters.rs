@@ -165,6 +165,30 @@ fn what_was_decided_on_a_frame_that_a_roll_made_void_does_not_happen() {
 }
 
 #[test]
+fn a_refusal_by_what_is_committed_waits_for_no_sync() {
+    let machine = Machine::new(19);
+    let a = patient(&machine);
+    a.store().upsert("", "before", b"1", 0).unwrap();
+    let lock = hold(&machine);
+    scope(|threads| {
+        let first = threads.spawn(|| code(a.store().upsert("", "k", b"1", 0)));
+        sleep(MOMENT);
+        let second = threads.spawn(|| code(a.store().create("", "before", b"2", 0)));
+        sleep(MOMENT);
+        machine.plan(Plan::next(Call::SyncData, "log-1", 1, Action::HoldAndFail(EIO)));
+        lock.unlock().unwrap();
+        wait_for(&machine, 1);
+        let is_answered = (0..2_000).any(|_| {
+            sleep(Duration::from_millis(1));
+            second.is_finished()
+        });
+        machine.release();
+        assert!(is_answered, "it waits for the sync of another's change");
+        assert_eq!([first, second].map(|thread| thread.join().unwrap()), [Some(Code::Io), Some(Code::AlreadyExists)]);
+    });
+}
+
+#[test]
 fn a_newcomer_that_cannot_write_the_end_again_seals_it_off_and_goes_on() {
     let machine = Machine::new(13);
     let (a, b) = (patient(&machine), patient(&machine));
@@ -194,6 +218,40 @@ fn a_waiter_finishes_the_seal_of_one_that_was_killed() {
     assert_eq!(b.goes_on(), Some(Code::Io));
 }
 
+/// The same, though its own descriptor vouches for all that it wrote: another could not write that again.
+#[test]
+fn a_waiter_that_could_sync_finishes_the_seal_of_one_that_was_killed() {
+    let machine = Machine::new(21);
+    let (b, newcomer) = (patient(&machine), patient(&machine));
+    b.store().upsert("", "before", b"1", 0).unwrap();
+    let b = Stopped::at(&machine, syncs("log-1"), b, |store| code(store.upsert("", "void", b"1", 0)));
+    machine.plan(Plan::next(Call::Write, "log-1", 1, Action::Fail(EIO)));
+    machine.also_plan(Plan::next(Call::Rename, "", 1, Action::Kill));
+    assert!(newcomer.call(|store| store.upsert("", "never", b"1", 0)).is_none());
+    assert_eq!(b.goes_on(), Some(Code::Io));
+}
+
+/// An error is reported once to a descriptor: to whichever of two threads, were they in there at once.
+#[test]
+fn threads_sync_through_one_descriptor_one_after_the_other() {
+    let machine = Machine::new(22);
+    let a = &patient(&machine);
+    a.store().upsert("", "before", b"1", 0).unwrap();
+    machine.plan(Plan::next(Call::SyncData, "log-1", 2, Action::HoldAndFail(EIO)));
+    scope(|threads| {
+        let first = threads.spawn(|| code(a.store().upsert("", "k", b"1", 0)));
+        wait_for(&machine, 1);
+        // It loses patience with the first, and would sync by itself.
+        let second = threads.spawn(|| code(a.store().upsert("", "l", b"1", 0)));
+        sleep(5 * MOMENT);
+        let held = machine.held();
+        machine.no_plan();
+        machine.release();
+        assert_eq!(held, 1);
+        assert_eq!([first, second].map(|thread| thread.join().unwrap()), [Some(Code::Io); 2]);
+    });
+}
+
 /// At the n-th look at the shared page after `LOCK` was given back.
 fn after_unlock(nth: u64) -> impl FnMut(Call, &str) -> bool + Send + 'static {
     let (mut unlocked, mut looks) = (false, 0);
@@ -202,6 +260,17 @@ fn after_unlock(nth: u64) -> impl FnMut(Call, &str) -> bool + Send + 'static {
         looks += u64::from(unlocked && call == Call::Page);
         looks > nth
     }
+}
+
+#[test]
+fn who_was_refused_by_a_failed_write_needs_no_lock_to_be_told() {
+    let machine = Machine::new(20);
+    let a = open(&machine, &[]);
+    a.store().upsert("", "before", b"1", 0).unwrap();
+    machine.plan(Plan::next(Call::Write, "log-1", 1, Action::Fail(EIO)));
+    let a = Stopped::at(&machine, after_unlock(0), a, |store| code(store.upsert("", "k", b"1", 0)));
+    let _lock = hold(&machine);
+    assert_eq!(a.goes_on(), Some(Code::Io));
 }
 
 /// Another rolls while one is about to sync: its descriptor vouches for its own segment only.
