@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::files::storage::{Access, File};
 use crate::files::{fork, names};
 use crate::format::manifest::{Manifest, SegmentEntry, TableEntry};
-use crate::format::position::{Position, offset_of, position};
+use crate::format::position::{Position, offset_of, position, segment_of};
 use crate::format::segment::HEADER_LEN;
 use crate::sabotage::{self, Sabotage};
 use std::io;
@@ -162,7 +162,7 @@ impl Core {
     }
 
     fn fresh_view(&self) -> Result<Arc<View>> {
-        self.index.refreshed(self)
+        self.index.refreshed(self, segment_of(self.page.committed().position()))
     }
 
     /// Removes what a killed compactor left.

@@ -100,11 +100,10 @@ impl Index {
         self.view.load()
     }
 
-    /// The view of the newest manifest. It names the segments of all positions that are known: the page tells the manifest's
-    /// generation before any of them (`finish_seal`).
-    pub fn refreshed(&self, core: &Core) -> Result<Arc<View>> {
+    /// A view in which `segment` is sealed or at least known.
+    pub fn refreshed(&self, core: &Core, segment: u64) -> Result<Arc<View>> {
         let view = self.view.load_full();
-        if view.manifest.generation >= core.page.generation() {
+        if view.manifest.live() >= segment && view.manifest.generation >= core.page.generation() {
             return Ok(view);
         }
         let _follower = self.follower.lock();
@@ -128,7 +127,7 @@ impl Index {
     /// With the follower's lock: the view, brought up to `to`.
     fn caught_up(&self, core: &Core, to: Position) -> Result<Arc<View>> {
         let mut view = self.view.load_full();
-        if view.manifest.generation < core.page.generation() {
+        if view.manifest.live() < segment_of(to) || view.manifest.generation < core.page.generation() {
             self.refresh(core)?;
             view = self.view.load_full();
         }

@@ -222,7 +222,6 @@ impl Core {
         let next = self.open_segment(segment + 1, Access::Read)?;
         manifest::store(&*self.files.dir, &new)?;
         let begin = start(segment + 1);
-        // First: whoever sees a position of the next segment then knows that there is a manifest to load.
         self.page.store_generation(new.generation);
         let committed_first = sabotage::is(Sabotage::CommittedFirst);
         if committed_first {

@@ -171,7 +171,7 @@ impl Core {
         if segment_of(self.page.committed().position()) == segment_of(goal) {
             return Ok(Fate::Committed);
         }
-        let view = self.index.refreshed(self)?;
+        let view = self.index.refreshed(self, segment_of(goal) + 1)?;
         Ok(if view.manifest.is_void(goal) { Fate::Void } else { Fate::Committed })
     }
 
