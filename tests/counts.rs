@@ -21,10 +21,10 @@ const BOUNDS: [Bound; 8] = [
     Bound { path: "row", what: "get of 1 KiB in the cache of rows", most: 1_490 },
     Bound { path: "block", what: "get of 1 KiB in a table's cached block, the first of its key", most: 3_290 },
     Bound { path: "memtable", what: "get of 1 KiB in a memtable", most: 1_450 },
-    Bound { path: "absent", what: "get of a key that a table's filter knows is absent", most: 5_910 },
-    Bound { path: "upsert", what: "upsert of 200 B", most: 9_050 },
-    Bound { path: "batch", what: "upsert of 1,000 x 200 B, an item", most: 1_820 },
-    Bound { path: "items", what: "get_items of 1,000 x 200 B in a table, an item", most: 1_330 },
+    Bound { path: "absent", what: "get of a key that a table's filter knows is absent", most: 4_660 },
+    Bound { path: "upsert", what: "upsert of 200 B", most: 8_310 },
+    Bound { path: "batch", what: "upsert of 1,000 x 200 B, an item", most: 1_680 },
+    Bound { path: "items", what: "get_items of 1,000 x 200 B in a table, an item", most: 1_460 },
     Bound { path: "keys", what: "get_keys of the same, a key", most: 1_220 },
 ];
 
