@@ -39,7 +39,7 @@ fn links(page: &str) -> Vec<&str> {
 fn links_lead_to_files() {
     let pages = ["README.md", "CHANGELOG.md"].into_iter().map(str::to_owned);
     let docs = fs::read_dir(c::root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    let docs = docs.map(|name| format!("docs/{}", name.to_string_lossy()));
+    let docs = docs.map(|name| format!("docs/{}", name.to_string_lossy())).filter(|name| name.ends_with(".md"));
     let mut count = 0;
     for page in pages.chain(docs) {
         for link in links(&text(&page)) {
