@@ -1,4 +1,4 @@
-//! Who goes on late, when others have sealed and appended meanwhile.
+//! Who goes on late, when others have sealed, appended or taken a lock meanwhile.
 
 use dirkv::Code;
 use dirkv_sim::machine::{Action, Call, EIO, Machine, Plan};
@@ -58,4 +58,16 @@ fn who_could_not_write_waits_for_nothing_of_the_next_segment() {
     machine.plan(Plan::next(Call::SyncData, "log-2", 1, Action::Kill));
     assert!(b.call(|store| store.upsert("", "pending", b"1", 0)).is_none());
     assert_eq!(a.goes_on(), Some(Code::Io));
+}
+
+/// Its one look showed a free lock; whoever was quicker makes it `TIMEOUT`, as for all who come too late.
+#[test]
+fn who_loses_a_lock_as_its_time_ends_is_told_that_time_is_over() {
+    const LEASE: i64 = 60_000_000_000;
+    let machine = Machine::new(6);
+    let [a, b] = [(); 2].map(|()| open(&machine));
+    let takes_lock = |call, name: &str| call == Call::Lock && name == "LOCK";
+    let a = Stopped::at(&machine, takes_lock, a, |store| code(store.acquire_lock("token", LEASE, 0)));
+    b.store().acquire_lock("token", LEASE, 0).unwrap();
+    assert_eq!(a.goes_on(), Some(Code::Timeout));
 }
