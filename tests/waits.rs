@@ -102,5 +102,6 @@ fn who_commits_alone_waits_for_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let (calls, sleeps) = wait(start(&path, "nobody"), &path, || ());
-    assert_eq!(sleeps, 0, "{calls} calls");
+    // Each of its commits takes LOCK and gives it back, which shows that its calls are seen.
+    assert!(calls >= 40 && sleeps == 0, "{calls} calls, {sleeps} of them sleeps");
 }
