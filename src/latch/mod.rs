@@ -163,6 +163,11 @@ impl<T> RwLock<T> {
         RwLockWriteGuard { lock: self, guard: Some(guard) }
     }
 
+    /// What nobody else can reach any more, without locking.
+    pub fn get_mut(&mut self) -> &mut T {
+        locked(self.lock.get_mut())
+    }
+
     /// Without a step of others.
     fn write_at_once(&self) -> sync::RwLockWriteGuard<'_, T> {
         simulated::lock_at_once(|| tried(self.lock.try_write())).unwrap_or_else(|| locked(self.lock.write()))

@@ -204,7 +204,7 @@ impl Memtable {
 
 impl Drop for Memtable {
     fn drop(&mut self) {
-        self.spare.keep(std::mem::take(&mut *self.inner.write()));
+        self.spare.keep(std::mem::take(self.inner.get_mut()));
     }
 }
 
