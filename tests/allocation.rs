@@ -259,7 +259,7 @@ fn a_frame_of_too_many_keys() {
     let few = keys_that_begin_alike(1000);
     assert!(content(&open(&few, true).unwrap()).unwrap().is_empty());
     let many = keys_that_begin_alike(u16::try_from(frame::MAX_KEYS / frame::MAX_KEY).unwrap() + 1);
-    let (result, allocated) = measured(|| content(&open(&many, true).unwrap()));
+    let (result, allocated) = measured(|| open(&many, true).map(drop));
     assert_eq!(result.unwrap_err().code, Code::Corrupt);
     bounded(allocated, 2 * frame::MAX_KEYS + INDEXES, "a frame of too many keys");
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,7 +79,7 @@ fn without_permission() {
         chown(entry.unwrap().path(), Some(65534), Some(65534)).unwrap();
     }
     let refused = opened_by_nobody(&path, false);
-    assert!(refused.starts_with("IO 13 "), "{refused}");
+    assert!(refused.starts_with("IO 13 ") && refused.contains("make files"), "{refused}");
     for (name, bytes) in &before {
         assert!(name == "SHARED" || fs::read(path.join(name)).unwrap() == *bytes, "{name} was changed");
     }
@@ -174,6 +174,31 @@ fn a_reader_alone_changes_nothing_and_sees_a_writer_that_comes() {
     }
     let e = reader.upsert("a", "b", b"c", 0).unwrap_err();
     assert_eq!(e.code, Code::ReadOnly, "{e}");
+}
+
+/// What shows that a file was made or written anew.
+fn stamp(file: &Path) -> (u64, i64, i64) {
+    let metadata = fs::metadata(file).unwrap();
+    (metadata.ino(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+#[test]
+fn an_open_writes_nothing_again_that_shared_says_is_durable() {
+    let (dir, path) = sample();
+    let copied = dir.path().join("copied");
+    copy(&path, &copied);
+    // Longer than the system's stamps are coarse.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let log = files(&path).into_keys().find(|name| name.starts_with("log-")).unwrap();
+    let stamps = |path: &Path| ["MANIFEST", &log].map(|name| stamp(&path.join(name)));
+    let (before, copy_before) = (stamps(&path), stamps(&copied));
+    let store = open(&path);
+    assert_eq!((dump(&store).len(), stamps(&path)), (10, before));
+    // The copy has another file called SHARED, which says nothing about it.
+    let store = open(&copied);
+    let copy_now = stamps(&copied);
+    assert_eq!(dump(&store).len(), 10);
+    assert!(copy_now.iter().zip(&copy_before).all(|(now, before)| now != before), "{copy_now:?}, {copy_before:?}");
 }
 
 #[test]

@@ -75,8 +75,14 @@ impl Applying<'_> {
 }
 
 impl Index {
-    /// An index with nothing followed yet.
-    pub fn new(files: &super::Files, page: &Page, mut manifest: Manifest) -> Result<Index> {
+    /// An index in which nothing is followed but what the opener read already, its index of the `live` segment.
+    pub fn new(
+        files: &super::Files,
+        page: &Page,
+        mut manifest: Manifest,
+        live: Option<Arc<Memtable>>,
+    ) -> Result<Index> {
+        let known = Vec::from_iter(live);
         loop {
             let generation = manifest.generation;
             let empty = View {
@@ -84,7 +90,7 @@ impl Index {
                 tables: Vec::new(),
                 epoch: generation,
                 rows: files.rows.clone(),
-                memtables: Vec::new(),
+                memtables: known.clone(),
             };
             match build(files, manifest, &empty) {
                 Ok(view) => return Ok(Index { view: ArcSwap::from_pointee(view), follower: Mutex::new(()) }),

@@ -180,7 +180,12 @@ impl Segment {
     fn read(&self, buf: &mut Vec<u8>, from: u64, len: u64) -> Result<()> {
         // A claimed length is not believed before the file's.
         let there = if len > CHUNK { self.len()?.saturating_sub(from).min(len) } else { len };
-        buf.resize(usize::try_from(there).unwrap_or(usize::MAX), 0);
+        let there = usize::try_from(there).unwrap_or(usize::MAX);
+        match buf.capacity() < there {
+            // Fresh memory is zeros already.
+            true => *buf = vec![0; there],
+            false => buf.resize(there, 0),
+        }
         let got = self.read_into(buf, from)?;
         buf.truncate(got);
         Ok(())

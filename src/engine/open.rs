@@ -1,6 +1,7 @@
 //! Opening a store: whoever is alone with it recovers, everyone else believes the shared page.
 
 use super::index::Index;
+use super::memtable::{Memtable, Spare};
 use super::page::{Fresh, Page};
 use super::recover::{self, Recovered, Witness};
 use super::rows::RowCache;
@@ -83,10 +84,11 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         None => true,
     };
     let seen = if alone && config.read_only { Some(incarnation(dir)?) } else { None };
-    let (manifest, page, shared) = match shared {
+    let spare = Arc::<Spare>::default();
+    let Opened { manifest, page, shared, live } = match shared {
         Some(file) if !alone => join(dir, config, file)?,
-        shared if config.read_only => recover_in_memory(dir, shared.as_ref())?,
-        Some(file) => first(dir, config, file)?,
+        shared if config.read_only => recover_in_memory(dir, shared.as_ref(), spare.clone())?,
+        Some(file) => first(dir, config, file, spare.clone())?,
         None => return Err(Error::new(Code::Internal, "a writer always has SHARED")),
     };
     check_mode(config, &manifest)?;
@@ -95,7 +97,7 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
         store: manifest.store,
         cache: Arc::new(BlockCache::new(config.memory_limit / 2, config.memory_limit / 8)),
         rows: Arc::new(RowCache::new(config.memory_limit / 2)),
-        spare: Default::default(),
+        spare,
     };
     let named = |file: &Arc<dyn File>| file.identity().map_err(|e| Error::io("stat SHARED", &e));
     let lock = match &shared {
@@ -106,7 +108,7 @@ fn open_core(config: &Config, around: &Surroundings) -> Result<Core> {
     let (mode, segment_size) = (manifest.sync, manifest.segment_size);
     // A private core can't tell whether a writer comes: it keeps LOCK until its files are open.
     let held = shared.is_none().then_some(opening);
-    let index = Index::new(&files, &page, manifest)?;
+    let index = Index::new(&files, &page, manifest, live)?;
     drop(held);
     if !config.read_only {
         page.announce_unlock();
@@ -214,7 +216,15 @@ fn open_shared(dir: &dyn Directory, read_only: bool) -> Result<Option<Arc<dyn Fi
     Ok(Some(file))
 }
 
-type Opened = (Manifest, Page, Option<Arc<dyn File>>);
+/// What is known of a store before its files are opened.
+struct Opened {
+    manifest: Manifest,
+    page: Page,
+    /// Not of a private page.
+    shared: Option<Arc<dyn File>>,
+    /// The index of the live segment, if the log was read already.
+    live: Option<Arc<Memtable>>,
+}
 
 fn some_manifest(dir: &dyn Directory) -> Result<Manifest> {
     match manifest::load(dir)? {
@@ -237,7 +247,7 @@ fn join(dir: &dyn Directory, config: &Config, file: Arc<dyn File>) -> Result<Ope
     if !page.belongs_to(&manifest.store, inode) {
         return Err(Error::corrupt(names::SHARED, 0, "it is another store's page, or no page at all"));
     }
-    Ok((manifest, page, Some(file)))
+    Ok(Opened { manifest, page, shared: Some(file), live: None })
 }
 
 fn witness(file: &Arc<dyn File>) -> Result<Option<Witness>> {
@@ -248,29 +258,29 @@ fn witness(file: &Arc<dyn File>) -> Result<Option<Witness>> {
 }
 
 /// Nobody else has the store open: recovers, then publishes.
-fn first(dir: &dyn Directory, config: &Config, file: Arc<dyn File>) -> Result<Opened> {
+fn first(dir: &dyn Directory, config: &Config, file: Arc<dyn File>, spare: Arc<Spare>) -> Result<Opened> {
     let manifest = match manifest::load(dir)? {
         Some(manifest) => manifest,
         None => recover::create(dir, config.sync.unwrap_or(SyncMode::Full), config.segment_size)?,
     };
     check_mode(config, &manifest)?;
-    let recovered = recover::recover(dir, manifest, witness(&file)?, true)?;
+    let recovered = recover::recover(dir, manifest, witness(&file)?, true, spare)?;
     let page = Page::new(dir.map(&file, true).map_err(|e| Error::io("map SHARED", &e))?);
     let inode = file.identity().map_err(|e| Error::io("stat SHARED", &e))?.inode;
     page.initialise(&fresh(dir, &recovered, inode)?);
     if !file.try_lock(Lock::Shared).map_err(|e| Error::io("lock SHARED", &e))? {
         return Err(Error::new(Code::Io, "SHARED is locked by something that is not dirkv"));
     }
-    Ok((recovered.manifest, page, Some(file)))
+    Ok(Opened { manifest: recovered.manifest, page, shared: Some(file), live: Some(recovered.live) })
 }
 
 /// A reader that is alone: changes nothing, holds nothing.
-fn recover_in_memory(dir: &dyn Directory, file: Option<&Arc<dyn File>>) -> Result<Opened> {
+fn recover_in_memory(dir: &dyn Directory, file: Option<&Arc<dyn File>>, spare: Arc<Spare>) -> Result<Opened> {
     let witness = file.map(witness).transpose()?.flatten();
-    let recovered = recover::recover(dir, some_manifest(dir)?, witness, false)?;
+    let recovered = recover::recover(dir, some_manifest(dir)?, witness, false, spare)?;
     let page = Page::new(Arc::new(PrivatePage::default()));
     page.initialise(&fresh(dir, &recovered, 0)?);
-    Ok((recovered.manifest, page, None))
+    Ok(Opened { manifest: recovered.manifest, page, shared: None, live: Some(recovered.live) })
 }
 
 fn fresh(dir: &dyn Directory, recovered: &Recovered, inode: u64) -> Result<Fresh> {
@@ -279,7 +289,7 @@ fn fresh(dir: &dyn Directory, recovered: &Recovered, inode: u64) -> Result<Fresh
         inode,
         incarnation: log::random(dir)?,
         generation: recovered.manifest.generation,
-        end: recovered.end,
-        crc: recovered.crc,
+        end: recovered.live.applied(),
+        crc: recovered.live.crc(),
     })
 }

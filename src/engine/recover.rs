@@ -2,6 +2,7 @@
 
 use super::log::{self, OpenError, Segment};
 use super::manifest;
+use super::memtable::{Memtable, Spare};
 use crate::error::{Code, Error, Result};
 use crate::files::names::{self, Name};
 use crate::files::storage::{Access, Directory};
@@ -11,22 +12,22 @@ use crate::format::segment::HEADER_LEN;
 use crate::format::shared;
 use crate::sabotage::{self, Sabotage};
 use std::io;
+use std::sync::Arc;
 
 /// The end of the log as recovered.
 #[derive(Debug)]
 pub struct Recovered {
     /// The manifest.
     pub manifest: Manifest,
-    /// Where the last frame ends.
-    pub end: Position,
-    /// Its CRC.
-    pub crc: u32,
+    /// The index of the live segment, applied to the last frame: its end is the log's.
+    pub live: Arc<Memtable>,
 }
 
 /// What an old `SHARED` of this very file says was durable: a bound from below.
 #[derive(Clone, Copy, Debug)]
 pub struct Witness {
     store: [u64; 2],
+    generation: u64,
     committed: Position,
     synced: Position,
 }
@@ -39,15 +40,29 @@ impl Witness {
             return None;
         }
         let store = [word(shared::STORE)?, word(shared::STORE + 1)?];
-        Some(Witness { store, committed: shared::position_of(word(shared::COMMITTED)?), synced: word(shared::SYNCED)? })
+        Some(Witness {
+            store,
+            generation: word(shared::GENERATION)?,
+            committed: shared::position_of(word(shared::COMMITTED)?),
+            synced: word(shared::SYNCED)?,
+        })
+    }
+
+    fn is_of(&self, manifest: &Manifest) -> bool {
+        self.store == super::page::store_words(&manifest.store)
     }
 
     fn durable(&self, manifest: &Manifest) -> Position {
         match manifest.sync {
-            _ if self.store != super::page::store_words(&manifest.store) => 0,
+            _ if !self.is_of(manifest) => 0,
             SyncMode::Full => self.committed,
             SyncMode::Os => self.synced,
         }
+    }
+
+    /// Whether the manifest was durable before the store was last closed: its generation is stored after that (rule 13).
+    fn has_published(&self, manifest: &Manifest) -> bool {
+        self.is_of(manifest) && self.generation == manifest.generation
     }
 }
 
@@ -102,19 +117,31 @@ fn holds_a_frame(dir: &dyn Directory, number: u64) -> Result<bool> {
 }
 
 /// Finds the end of the log; adopts what is intact and, if `write`, makes it durable (rule 19).
-pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>, write: bool) -> Result<Recovered> {
+pub fn recover(
+    dir: &dyn Directory,
+    manifest: Manifest,
+    witness: Option<Witness>,
+    write: bool,
+    spare: Arc<Spare>,
+) -> Result<Recovered> {
     let live = manifest.live();
     let access = if write { Access::Write } else { Access::Read };
-    let segment = Segment::open(dir, live, &manifest.store, access)?;
+    let index = Memtable::new(Arc::new(Segment::open(dir, live, &manifest.store, access)?), spare);
+    let segment = index.segment();
     let (mut durable_before, len) = (0, segment.len()?);
     if len < manifest.segment_size {
         // Its blocks were allocated, durably, before any manifest named it.
         return Err(Error::corrupt(segment.name(), len, "the file is shorter than it was made: it was cut"));
     }
-    let (end, crc) = segment.frames((HEADER_LEN, segment.header().crc()), len, |frame, _| {
+    let mut flaw = None;
+    let (end, crc) = segment.frames((HEADER_LEN, segment.header().crc()), len, |frame, at| {
         durable_before = frame.durable_before();
-        Ok(())
+        index.apply(frame, at).map(drop).inspect_err(|what| flaw = Some(*what))
     })?;
+    if let Some(what) = flaw {
+        // Its checksum is right: it is no end of the log.
+        return Err(Error::corrupt(segment.name(), end, what));
+    }
     let rest = segment.rest(end)?;
     let durable = witness.map_or(0, |w| w.durable(&manifest));
     if segment_of(durable) > live {
@@ -132,15 +159,24 @@ pub fn recover(dir: &dyn Directory, manifest: Manifest, witness: Option<Witness>
         ));
     }
     if write {
-        let from = if segment_of(durable_before) == live { offset_of(durable_before) } else { HEADER_LEN };
-        adopt(&segment, (from, end, crc), &rest)?;
-        // Rule 16: the manifest may be there without being durable.
-        manifest::store(dir, &manifest)?;
+        // Rule 19: what a sync has covered, as the last frame or SHARED knows, isn't written again.
+        let from = match segment_of(durable_before) == live {
+            _ if durable == segment.at(end) => end,
+            true => offset_of(durable_before),
+            false => HEADER_LEN,
+        };
+        adopt(segment, (from, end, crc), &rest)?;
+        match witness.is_some_and(|w| w.has_published(&manifest)) {
+            // Who may make no files is told so here already, and not in some later commit.
+            true => dir.may_change().map_err(|e| Error::io(format_args!("make files in {}", dir.path()), &e))?,
+            // Rule 16: the manifest may be there without being durable.
+            false => manifest::store(dir, &manifest)?,
+        }
         remove_strays(dir, &manifest, true)?;
     } else if manifest.sync == SyncMode::Full {
-        sync_to_show(&segment)?;
+        sync_to_show(segment)?;
     }
-    Ok(Recovered { end: segment.at(end), crc, manifest })
+    Ok(Recovered { manifest, live: Arc::new(index) })
 }
 
 fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
@@ -227,11 +263,15 @@ mod tests {
         (words[shared::MAGIC_WORD], words[shared::INODE]) = (shared::MAGIC, 3);
         words[shared::STORE..shared::STORE + 2].copy_from_slice(&crate::engine::page::store_words(&store));
         (words[shared::COMMITTED], words[shared::SYNCED]) = (shared::FROZEN | 70, 60);
+        words[shared::GENERATION] = 1;
         let bytes: Vec<u8> = words.iter().flat_map(|word| u64::to_ne_bytes(*word)).collect();
         let witness = Witness::read(&bytes, 3).expect("a whole page");
         assert_eq!(witness.durable(&manifest(store, SyncMode::Full)), 70);
         assert_eq!(witness.durable(&manifest(store, SyncMode::Os)), 60);
         assert_eq!(witness.durable(&manifest([8; 16], SyncMode::Full)), 0);
+        assert!(witness.has_published(&manifest(store, SyncMode::Full)));
+        let newer = Manifest { generation: 2, ..manifest(store, SyncMode::Full) };
+        assert!(!witness.has_published(&newer) && !witness.has_published(&manifest([8; 16], SyncMode::Full)));
         assert!(Witness::read(&bytes, 4).is_none() && Witness::read(&bytes[..100], 3).is_none());
     }
 }

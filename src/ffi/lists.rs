@@ -8,7 +8,7 @@ use super::boundary::{boundary, boundary_or};
 use super::error::dirkv_error;
 use super::input::{self, bad};
 use super::output::Out;
-use super::packed::{Entry, Packed, Packer, Unpacker};
+use super::packed::{self, Entry, Packed, Packer};
 use super::status::dirkv_status;
 use super::{handle, view};
 use crate::error::{Code, Error, Result};
@@ -43,8 +43,8 @@ impl dirkv_list {
         let Some(at) = self.0.begins.get(index) else {
             return Err(bad("index", &format!("is {index}, but the list has {} entries", self.0.begins.len())));
         };
-        let entry = Unpacker::entry_at(&self.0.block, *at)?;
-        entry.ok_or_else(|| Error::new(Code::Internal, "an entry of a list is gone"))
+        let gone = |_| Error::new(Code::Internal, "an entry of a list is gone");
+        packed::entry_at(&self.0.block, *at as usize).map(|(entry, _)| entry).map_err(gone)
     }
 }
 

@@ -93,13 +93,12 @@ pub(super) struct Unpacker<'a> {
 impl<'a> Unpacker<'a> {
     /// Looks at the header.
     pub fn new(block: &'a [u8]) -> Result<Unpacker<'a>> {
-        let mut unpacker = Unpacker { block, at: 0, left: 0 };
-        let layout = unpacker.u32()?;
+        let header: &[u8; HEADER_LEN] = block.first_chunk().ok_or_else(|| broken(0, CUT))?;
+        let [layout, left] = [0, 4].map(|at| u32_at(header, at));
         if layout != LAYOUT {
             return Err(broken(0, &format!("its layout is {layout}, not {LAYOUT}")));
         }
-        unpacker.left = unpacker.u32()?;
-        Ok(unpacker)
+        Ok(Unpacker { block, at: HEADER_LEN, left })
     }
 
     /// How many entries are still to come, if the header tells the truth.
@@ -114,47 +113,43 @@ impl<'a> Unpacker<'a> {
             return if rest == 0 { Ok(None) } else { Err(broken(self.at, &format!("{rest} bytes too many"))) };
         }
         self.left -= 1;
-        let (kind, pid, name_len, value_len) = (self.u32()?, self.u32()?, self.u32()?, self.u32()?);
-        let time = i64::from_le_bytes(self.array()?);
-        let revision = u64::from_le_bytes(self.array()?);
-        let name = self.take(name_len)?;
-        if self.take(1)? != [0] {
-            return Err(broken(self.at - 1, "no NUL after the name"));
-        }
-        let value = self.take(value_len)?;
-        let padding = u32::try_from(self.at.next_multiple_of(ALIGN) - self.at).unwrap_or(0);
-        self.take(padding)?;
-        Ok(Some(Entry { kind, pid, time, revision, name, value }))
-    }
-
-    /// The entry at `at`, where the packer of this very block put one.
-    pub fn entry_at(block: &'a [u8], at: u32) -> Result<Option<Entry<'a>>> {
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        Unpacker { block, at, left: 1 }.next()
-    }
-
-    fn take(&mut self, len: u32) -> Result<&'a [u8]> {
-        let end = usize::try_from(len).ok().and_then(|len| self.at.checked_add(len));
-        let taken = end.and_then(|end| self.block.get(self.at..end));
-        let taken =
-            taken.ok_or_else(|| broken(self.at, &format!("{len} bytes should follow, the block ends before")))?;
-        self.at += taken.len();
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let at = self.at;
-        let bytes = self.block.get(at..).and_then(|rest| rest.first_chunk::<N>());
-        let bytes = *bytes.ok_or_else(|| broken(at, &format!("{N} bytes should follow, the block ends before")))?;
-        self.at += N;
-        Ok(bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
+        let (entry, end) = entry_at(self.block, self.at).map_err(|(at, what)| broken(at, what))?;
+        self.at = end;
+        Ok(Some(entry))
     }
 }
 
+/// What is wrong with a block, and at which byte.
+type Flaw = (usize, &'static str);
+
+/// The block is shorter than what it says.
+const CUT: &str = "more bytes should follow, the block ends before";
+
+/// The entry that begins at a byte of the block, and where it ends.
+#[inline]
+pub(super) fn entry_at(block: &[u8], at: usize) -> std::result::Result<(Entry<'_>, usize), Flaw> {
+    let part = |at: usize, len: usize| at.checked_add(len).and_then(|end| block.get(at..end)).ok_or((at, CUT));
+    let fixed: &[u8; FIXED_LEN] = block.get(at..).and_then(<[u8]>::first_chunk).ok_or((at, CUT))?;
+    let [kind, pid, name_len, value_len] = [0, 4, 8, 12].map(|at| u32_at(fixed, at));
+    let [time, revision] = [16, 24].map(|at| u64::from(u32_at(fixed, at)) | u64::from(u32_at(fixed, at + 4)) << 32);
+    let name_at = at + FIXED_LEN;
+    let name = part(name_at, name_len as usize)?;
+    let nul_at = name_at + name.len();
+    if part(nul_at, 1)? != [0] {
+        return Err((nul_at, "no NUL after the name"));
+    }
+    let value = part(nul_at + 1, value_len as usize)?;
+    let value_end = nul_at + 1 + value.len();
+    let end = value_end.next_multiple_of(ALIGN);
+    part(value_end, end - value_end)?;
+    Ok((Entry { kind, pid, time: time as i64, revision, name, value }, end))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cold]
 fn broken(at: usize, what: &str) -> Error {
     Error::new(Code::BadParameter, format!("the packed block is not well formed at byte {at}: {what}"))
 }
@@ -173,7 +168,7 @@ mod tests {
         let Packed { block, begins } = packer.finish()?;
         for (entry, begin) in entries.iter().zip(&begins) {
             assert_eq!(begin % 8, 0);
-            assert_eq!(Unpacker::entry_at(&block, *begin)?.as_ref(), Some(entry));
+            assert_eq!(entry_at(&block, *begin as usize).map(|(entry, _)| entry), Ok(*entry));
         }
         assert_eq!(begins.len(), entries.len());
         Ok(block)

@@ -102,6 +102,11 @@ impl Directory for RealDirectory {
         Ok(fs::fsync(&self.descriptor)?)
     }
 
+    fn may_change(&self) -> io::Result<()> {
+        let wanted = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
+        Ok(fs::accessat(&self.descriptor, ".", wanted, AtFlags::EACCESS)?)
+    }
+
     fn identity(&self, name: &str) -> io::Result<Identity> {
         Ok(identity(&retry_on_intr(|| fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW))?))
     }

@@ -52,6 +52,10 @@ pub trait Directory: Send + Sync + Debug {
     fn names(&self) -> io::Result<Vec<String>>;
     /// fsync of the directory: names created, renamed and removed before are durable on success.
     fn sync(&self) -> io::Result<()>;
+    /// Whether files may be created, renamed and removed here: an error such as they would give. Nothing is changed.
+    fn may_change(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// What a name refers to now.
     fn identity(&self, name: &str) -> io::Result<Identity>;
     /// Maps the file as the shared page; `writable` false gives a view on which a store is an error of the caller's.

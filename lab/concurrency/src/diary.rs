@@ -54,6 +54,11 @@ impl Written {
     pub fn all_promised(&self) -> bool {
         self.promised == self.tried && self.refused.is_empty()
     }
+
+    /// Whether the last change that was promised shows there.
+    pub fn shows_in(&self, seen: &Seen) -> bool {
+        seen.get(&self.bucket) == Some(&self.promised)
+    }
 }
 
 /// Lists the store so often: batches are whole, and nothing goes back.

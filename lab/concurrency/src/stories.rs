@@ -78,7 +78,7 @@ pub fn failures() {
     judge(&machine, &written, &seen);
 }
 
-/// Nothing fails: then every change is promised, and nobody is woken by the end of a time limit.
+/// Nothing fails: then every change is promised and shows in every handle, and nobody is woken by the end of a time limit.
 pub fn commits() {
     let machine = machine();
     let handles = handles(&machine, 1 + turns().random(2), &[]);
@@ -86,6 +86,10 @@ pub fn commits() {
     let (written, seen) = Crowd::start(&handles, 3, 0, 2, 0).end();
     assert_eq!(turns().jumps(), jumps, "a wake-up was lost: everybody waited for a time limit");
     assert!(written.iter().all(Written::all_promised), "{written:?}");
+    for store in &handles {
+        let now = look(store, 1);
+        assert!(written.iter().all(|w| w.shows_in(&now)), "one handle sees {now:?} of {written:?}");
+    }
     judge(&machine, &written, &seen);
 }
 

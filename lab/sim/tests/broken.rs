@@ -80,7 +80,7 @@ fn cuts() -> Counts {
 fn calls() -> (u64, u64) {
     let (mut wrong, mut runs) = (0, 0);
     for script in scripts() {
-        for nth in (0..).step_by(9) {
+        for nth in (0..).step_by(7) {
             let run =
                 catch_unwind(AssertUnwindSafe(|| Run::survives(&script, Twist::Fail { errno: EIO, nth, times: 1 })));
             runs += 1;

@@ -3,8 +3,13 @@
 use crate::format::table::block::Block;
 use crate::format::table::node::Node;
 use foldhash::fast::FixedState;
+use quick_cache::OptionsBuilder;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::sync::Arc;
+
+/// In so many parts, each with a lock, the cache is divided, if it is large enough. (Unasked, it would read files of the system to
+/// find out how many processors there are, at each open.)
+const SHARDS: usize = 16;
 
 /// A part of a table: its table's number and its offset there. Numbers are never used again, so a part never changes.
 type Key = (u64, u64);
@@ -41,7 +46,13 @@ impl BlockCache {
     /// serve nobody.
     pub fn new(capacity: u64, largest: u64) -> BlockCache {
         let blocks = usize::try_from(capacity / crate::format::table::block::TARGET as u64).unwrap_or(usize::MAX);
-        let parts = Cache::with(blocks, capacity, Bytes, FixedState::default(), DefaultLifecycle::default());
+        let options = OptionsBuilder::new()
+            .shards(SHARDS)
+            .estimated_items_capacity(blocks)
+            .weight_capacity(capacity)
+            .build()
+            .expect("both capacities are given");
+        let parts = Cache::with_options(options, Bytes, FixedState::default(), DefaultLifecycle::default());
         BlockCache { parts, largest }
     }
 

@@ -120,7 +120,7 @@ fn others(form: &Form) -> Vec<Line> {
             form,
             "upsert.while-compacting",
             "durable upsert of 1 KiB while compaction runs",
-            &super::STORES,
+            &EVERYONE,
             compaction,
         )
         .reach(Metric::Tail, Bound::Below(10.0)),

@@ -14,7 +14,7 @@ pub fn lines(form: &Form) -> Vec<Line> {
             form,
             "lock.handoff",
             "lock hand-off between two processes; one waits 12 ms for the other",
-            &[Kind::Dirkv],
+            &[Kind::Dirkv, Kind::Raw],
             script,
         )
         .reach(Metric::Micros, Bound::Below(200.0))

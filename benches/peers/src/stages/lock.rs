@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Metric, Sample, Stage};
 use crate::Result;
 use crate::bench::Bench;
-use crate::engines::{Kind, Setup, Sync};
+use crate::engines::{self, Kind, Setup, Sync};
 use crate::handoff::{self, Holder};
 use crate::processes::{Part, Process, Task};
 use crate::statistics::median;
@@ -22,6 +22,8 @@ impl<'a> Lock<'a> {
         let path = bench.fresh(kind);
         let setup = Setup { sync: Sync::Full, shared: true, frugal: false };
         let times = bench.form.handoffs;
+        // Made before either of the two begins.
+        drop(engines::open(kind, &path, &setup)?);
         let task = Task { kind, path: path.clone(), setup, part: Part::Holder(Holder { times, hold }) };
         Ok(Lock { bench, path, both: [Process::start(&task)?, Process::start(&task)?] })
     }

@@ -90,12 +90,12 @@ impl Work for Lists {
         let mut seen = 0;
         if self.with_values() {
             session.items(place.range(), &mut |key, value| {
-                black_box((key.last(), value.first(), value.last()));
+                black_box((key.last().copied(), value.first().copied(), value.last().copied()));
                 seen += 1;
             })?;
         } else {
             session.keys(place.range(), &mut |key| {
-                black_box(key.last());
+                black_box(key.last().copied());
                 seen += 1;
             })?;
         }

@@ -49,7 +49,7 @@ impl Work for Reads {
         let mut seen = 0;
         let found = if self.spec.what == What::View {
             session.view(name, &mut |value| {
-                black_box((value.first(), value.last()));
+                black_box((value.first().copied(), value.last().copied()));
                 seen = value.len();
             })?
         } else {

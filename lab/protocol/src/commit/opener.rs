@@ -42,7 +42,8 @@ impl Commit {
 
     pub(super) fn open_on(&self, s: &mut State, p: usize) -> Outcome {
         let (r, f, me) = (&self.rules, self.fd(p), s.procs[p]);
-        let after_sync = if r.finish_rewrites && r.recover_again { Pc::RecoverDir } else { Pc::Publish };
+        let again = r.finish_rewrites && r.recover_again && s.published != s.manifest.live;
+        let after_sync = if again { Pc::RecoverDir } else { Pc::Publish };
         Ok(match me.pc {
             Pc::AloneSync => {
                 if self.sync_ends(s, p, seg(me.end)) {
@@ -60,7 +61,12 @@ impl Commit {
                     s.procs[p].pc = after_sync;
                     return Ok(Ran("scans the log"));
                 }
-                let known = if end == 0 { 0 } else { s.known[usize::from(s.cache[live][end - 1])] };
+                let known = match end {
+                    // What SHARED says, as it was left.
+                    _ if self.durable(s) == pos(live, end) => pos(live, end),
+                    0 => 0,
+                    _ => s.known[usize::from(s.cache[live][end - 1])],
+                };
                 for o in if seg(known) == live { off(known) } else { 0 }..end {
                     self.put(s, live, o, s.cache[live][o]);
                 }
@@ -87,6 +93,7 @@ impl Commit {
                 (s.appended, s.committed, s.synced, s.frozen) = (me.end, me.end, me.end, false);
                 let last = if off(me.end) == 0 { 0 } else { s.cache[seg(me.end)][off(me.end) - 1] };
                 s.tails = [(me.end, last), (0, 0)];
+                s.published = s.manifest.live;
                 s.fds[f].user = true;
                 self.unlock(s, p, Pc::Idle);
                 self.forget_call(s, p);

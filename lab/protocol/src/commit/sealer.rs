@@ -132,17 +132,18 @@ impl Commit {
             }
             Pc::SealDir => {
                 s.manifest_disk = s.manifest;
+                s.published = s.manifest.live;
                 s.procs[p].pc = Pc::SealAppended;
-                Ran("syncs the directory: the seal is durable")
+                Ran("syncs the directory: the seal is durable; stores the generation")
             }
             Pc::SealAppended if r.committed_last => {
                 self.store_tail(s, next, 0);
-                s.appended = next;
+                (s.appended, s.published) = (next, s.manifest.live);
                 s.procs[p].pc = Pc::SealCommitted;
                 Ran("stores appended = next segment")
             }
             Pc::SealAppended => {
-                (s.committed, s.frozen) = (next, false);
+                (s.committed, s.frozen, s.published) = (next, false, s.manifest.live);
                 s.procs[p].pc = Pc::SealCommitted;
                 Ran("stores committed = next segment")
             }

@@ -122,6 +122,8 @@ pub struct State {
     pub committed: Pos,
     pub synced: Pos,
     pub frozen: bool,
+    /// The generation: up to which live segment a manifest was published.
+    pub published: u8,
     /// Where the last frame ends and which it is (its CRC), twice: a writer stores the pair that isn't in use, then `appended`.
     pub tails: [(Pos, Id); 2],
     pub procs: [Proc; PROCS],
@@ -156,6 +158,7 @@ impl State {
             committed: 0,
             synced: 0,
             frozen: false,
+            published: 0,
             tails: [(0, 0); 2],
             procs: Default::default(),
             fds: Default::default(),
