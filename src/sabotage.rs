@@ -38,6 +38,7 @@ sabotages! {
     VoidKept "rule-17" "frames beyond a sealed end stay in the index"
     FullUnsynced "rule-18" "a full segment is sealed at appended without a sync"
     AdoptedUnsynced "rule-19" "recovery publishes what it adopts without writing and syncing it"
+    AdoptedUnwritten "adopted-unwritten" "recovery syncs what it adopts without writing it again, whatever SHARED says"
     NoFdatasync "no-fdatasync" "a commit's fdatasync is left out"
     PublishBeforeSync "publish-before-sync" "committed is raised before the fdatasync"
     NoDirectorySync "no-directory-sync" "the directory is never synced"

@@ -201,6 +201,35 @@ fn an_open_writes_nothing_again_that_shared_says_is_durable() {
     assert!(copy_now.iter().zip(&copy_before).all(|(now, before)| now != before), "{copy_now:?}, {copy_before:?}");
 }
 
+/// Between the two manifests a segment became a table, and went; the live segment is the same.
+#[test]
+fn an_older_manifest_put_back_is_refused_and_costs_nothing() {
+    let _watchdog = Watchdog::new("an_older_manifest_put_back_is_refused_and_costs_nothing");
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("MANIFEST");
+    let store = open_with(dir.path(), &[("background", "off")]);
+    for n in 0..9u8 {
+        store.upsert("a", n.to_string(), &[n; 9000], 0).unwrap();
+    }
+    drop(store);
+    let old = fs::read(&manifest).unwrap();
+    let store = open(dir.path());
+    while fs::read(&manifest).unwrap() == old {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let content = dump(&store);
+    drop(store);
+    let new = fs::read(&manifest).unwrap();
+    fs::write(&manifest, &old).unwrap();
+    for settings in [&READ_ONLY[..], &[]] {
+        let refused = Backend::open(&support::params(dir.path(), settings)).unwrap_err();
+        assert_eq!(refused.code, Code::Corrupt, "{refused}");
+        assert!(refused.message.contains("MANIFEST"), "{refused}");
+    }
+    fs::write(&manifest, &new).unwrap();
+    assert!(dump(&open(dir.path())) == content);
+}
+
 #[test]
 fn a_reader_recovers_a_killed_writers_log_in_memory() {
     let (dir, path) = sample();

@@ -7,7 +7,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::limits::Listing;
 use super::name::{self, Key, LOCKS};
 use super::read::Item;
-use super::{Backend, ttl};
+use super::{Backend, ttl, words};
 use crate::engine::{self, Snapshot};
 use crate::error::Result;
 use crate::format::key::SEPARATOR;
@@ -21,9 +21,6 @@ pub struct Name {
     pub is_bucket: bool,
 }
 
-/// One in each of eight bytes.
-const EACH: u64 = u64::MAX / 0xff;
-
 /// The name of a key or a bucket, or a path relative to the bucket listed, as a part of an engine's key.
 #[derive(Clone, Copy)]
 pub(crate) struct Part<'a>(&'a [u8]);
@@ -32,16 +29,7 @@ impl<'a> Part<'a> {
     /// Whether it is ASCII without a separator, as nearly all are: the bytes are the name. (No name holds a byte below the
     /// separator.)
     fn is_plain(self) -> bool {
-        let is_plain = |b: &u8| b.is_ascii() && *b > SEPARATOR;
-        // Eight bytes at once: subtraction sets the highest bit of a byte that is too small. The last eight may overlap.
-        let are_plain = |eight: &[u8; 8]| {
-            let bytes = u64::from_le_bytes(*eight);
-            (bytes | bytes.wrapping_sub(EACH * u64::from(SEPARATOR + 1))) & (EACH << 7) == 0
-        };
-        match self.0.last_chunk() {
-            Some(last) => self.0.as_chunks().0.iter().chain([last]).all(are_plain),
-            None => self.0.iter().all(is_plain),
-        }
+        words::every(self.0, |word| words::is_ascii_from(SEPARATOR + 1, word))
     }
 
     /// Where the first component ends, if it isn't the last.

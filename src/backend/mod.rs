@@ -18,6 +18,7 @@ mod stats;
 mod ttl;
 mod units;
 mod watch;
+mod words;
 mod write;
 
 use std::fmt;

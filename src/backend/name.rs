@@ -9,6 +9,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
+use super::words;
 use crate::error::{Code, Error, Result};
 use crate::format::key::SEPARATOR;
 
@@ -65,27 +66,31 @@ impl Key {
     /// False says nothing about the name.
     #[inline]
     fn set_plain(&mut self, bucket: &[u8], key: &[u8]) -> bool {
-        if bucket.len() + key.len() >= INLINE || matches!(key.first(), None | Some(b'.')) {
+        let is_long = bucket.len() + key.len() >= INLINE;
+        if is_long || matches!(key.first(), None | Some(b'.')) || bucket.last() == Some(&b'/') || !is_plain(key) {
             return false;
         }
         // Built in an array: growing a vector piece by piece costs more than all the rest.
         let mut built = [0; INLINE];
-        let (mut before, mut depth) = (b'/', 1);
-        for (byte, place) in bucket.iter().zip(&mut built) {
-            *place = match *byte {
-                b'/' if before != b'/' => {
-                    depth += 1;
-                    SEPARATOR
-                }
-                b'.' if before == b'/' => return false,
-                b if is_plain(b) => b,
-                _ => return false,
-            };
-            before = *byte;
+        // The highest bit of each byte with which a component begins.
+        let (mut begins, mut depth) = (0x80, 1);
+        for (eight, place) in bucket.chunks(8).zip(built.as_chunks_mut().0) {
+            let word = words::filled_up(eight);
+            if !words::is_printable(word) {
+                return false;
+            }
+            let slashes = words::find(b'/', word);
+            begins |= slashes << 8;
+            if begins & (slashes | words::find(b'.', word)) != 0 {
+                return false;
+            }
+            (begins, depth) = (slashes >> 56, depth + slashes.count_ones() as usize);
+            // SEPARATOR is 1.
+            *place = (word & !((slashes >> 7) * 0xff) | slashes >> 7).to_le_bytes();
         }
         let mut len = bucket.len();
         if len > 0 {
-            if before == b'/' || depth > MAX_DEPTH {
+            if depth > MAX_DEPTH {
                 return false;
             }
             built[len] = SEPARATOR;
@@ -93,7 +98,7 @@ impl Key {
         }
         built[len..len + key.len()].copy_from_slice(key);
         self.0 = SmallVec::from_buf_and_len(built, len + key.len());
-        key.iter().fold(true, |all, b| all & is_plain(*b))
+        true
     }
 
     /// The prefix of the bucket `bucket`; empty for the root.
@@ -272,10 +277,10 @@ fn count(prefix: &[u8]) -> usize {
     prefix.iter().filter(|b| **b == SEPARATOR).count()
 }
 
-/// Printable ASCII that ends no component.
+/// Whether it is printable ASCII that ends no component.
 #[inline]
-fn is_plain(byte: u8) -> bool {
-    (0x20..0x7f).contains(&byte) && byte != b'/'
+fn is_plain(name: &[u8]) -> bool {
+    words::every(name, |word| words::is_printable(word) && words::find(b'/', word) == 0)
 }
 
 fn component(label: &Label, bytes: &[u8], is_root: bool) -> Result<()> {
@@ -287,8 +292,7 @@ fn component(label: &Label, bytes: &[u8], is_root: bool) -> Result<()> {
 }
 
 fn name(label: &Label, bytes: &[u8], max: usize) -> Result<()> {
-    let plain = |bytes: &[u8]| bytes.iter().fold(true, |all, b| all & is_plain(*b));
-    if !bytes.is_empty() && bytes.len() <= max && bytes[0] != b'.' && plain(bytes) {
+    if !bytes.is_empty() && bytes.len() <= max && bytes[0] != b'.' && is_plain(bytes) {
         return Ok(());
     }
     inspect(label, bytes, max)

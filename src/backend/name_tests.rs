@@ -156,7 +156,7 @@ fn the_quick_way_says_what_the_careful_one_says() {
             let len = next(longest);
             (0..len).map(|_| b"aaaaaabz/. ~\x7f\x1f\xc3"[pick(&mut next)]).collect()
         };
-        let (bucket, key) = (name(10), name(6));
+        let (bucket, key) = (name(20), name(12));
         let mut found = Key::unset();
         if found.set_plain(&bucket, &key) {
             assert_eq!(careful(&bucket, &key), Some(found), "{bucket:?} {key:?}");

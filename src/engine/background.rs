@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// No segment was sealed for so long: it is time for the merges that were left.
+/// No segment was sealed for so long: it is time for what was left.
 const CALM: Duration = Duration::from_millis(100);
 
 /// The thread, once started.
@@ -60,12 +60,21 @@ impl Background {
             return;
         }
         if self.thread.is_none() {
-            let (core, bell) = (core.clone(), self.bell.clone());
-            let work = move || run(&bell, |calm| compact(&core, &bell, calm));
-            // Without a thread writers merge by themselves, later.
-            self.thread = quiet_thread::spawn("dirkv-compact", work).ok();
+            self.start(core, false);
         }
         self.bell.ring(Ring::Work);
+    }
+
+    /// Who had the store open before left segments, which become a table once this handle has been open for a while.
+    pub fn take_over(&mut self, core: &Arc<Core>) {
+        self.start(core, true);
+    }
+
+    fn start(&mut self, core: &Arc<Core>, work_is_left: bool) {
+        let (core, bell) = (core.clone(), self.bell.clone());
+        let work = move || run(&bell, work_is_left, |calm| compact(&core, &bell, calm));
+        // Without a thread writers merge by themselves, later.
+        self.thread = quiet_thread::spawn("dirkv-compact", work).ok();
     }
 
     /// Ends the thread; a merge in progress is given up.
@@ -87,16 +96,15 @@ fn compact(core: &Core, bell: &Bell, calm: bool) -> bool {
     })
 }
 
-/// Until it is told to stop: calls `compact` with whether it is calm, and again after a while without a ring as long as that leaves
-/// something.
-fn run(bell: &Bell, mut compact: impl FnMut(bool) -> bool) {
-    let mut merges_are_left = false;
+/// Until it is told to stop: calls `compact` with whether it is calm, when it is rung for, and after a while without a ring as long
+/// as something is left, which `compact` returns.
+fn run(bell: &Bell, mut work_is_left: bool, mut compact: impl FnMut(bool) -> bool) {
     loop {
-        let rung = bell.wait(merges_are_left.then_some(CALM));
+        let rung = bell.wait(work_is_left.then_some(CALM));
         if rung == Ring::Stop {
             return;
         }
-        merges_are_left = compact(rung == Ring::Silent);
+        work_is_left = compact(rung == Ring::Silent);
     }
 }
 
@@ -121,7 +129,7 @@ mod tests {
     fn what_is_left_is_merged_once_nobody_rings() {
         let (bell, mut calls) = (Bell::default(), Vec::new());
         bell.ring(Ring::Work);
-        run(&bell, |calm| {
+        run(&bell, false, |calm| {
             calls.push(calm);
             if calls.len() == 2 {
                 bell.ring(Ring::Stop);
@@ -129,5 +137,16 @@ mod tests {
             true
         });
         assert_eq!(calls, [false, true]);
+    }
+
+    #[test]
+    fn what_another_left_is_done_unasked() {
+        let (bell, mut calls) = (Bell::default(), Vec::new());
+        run(&bell, true, |calm| {
+            calls.push(calm);
+            bell.ring(Ring::Stop);
+            false
+        });
+        assert_eq!(calls, [true]);
     }
 }

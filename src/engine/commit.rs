@@ -1,7 +1,7 @@
 //! A commit under `LOCK`: requests are decided one after the other, their frames appended with one write.
 
 use super::index::Applying;
-use super::lead::Done;
+use super::lead::AllDone;
 use super::memtable::MAX_INDEX;
 use super::snapshot::Snapshot;
 use super::store_lock::Held;
@@ -14,6 +14,7 @@ use crate::format::manifest::SyncMode;
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::sabotage::{self, Sabotage};
 use arc_swap::Guard;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -81,6 +82,9 @@ impl Run {
     }
 }
 
+/// Those whose frames are in a run, or who looked at it.
+type InRun = SmallVec<[(Arc<Pending>, Goal); 1]>;
+
 /// One leader's work under `LOCK`.
 pub struct Group<'a, 'h> {
     core: &'a Core,
@@ -92,9 +96,9 @@ pub struct Group<'a, 'h> {
     /// A seal failed: the store is frozen, and nothing more is appended.
     broken: Option<Error>,
     /// Those of the run, in no goal yet because it isn't written.
-    in_run: Vec<(Arc<Pending>, Goal)>,
+    in_run: InRun,
     /// Those that still wait for something.
-    pub done: Vec<Done>,
+    pub done: AllDone,
     /// Something was appended at which those who wait for leases have to look once `LOCK` is free.
     pub wakes: bool,
 }
@@ -120,8 +124,8 @@ impl<'a, 'h> Group<'a, 'h> {
             applying: Some(applying),
             run,
             broken: None,
-            in_run: Vec::new(),
-            done: Vec::new(),
+            in_run: InRun::new(),
+            done: AllDone::new(),
             wakes: false,
         })
     }
@@ -270,7 +274,7 @@ impl<'a, 'h> Group<'a, 'h> {
 
     /// Rule 10: the bytes may lie in the cache, whole, so the frames are answered only after a durable seal below them. What
     /// others appended before them is synced first, if that can be done.
-    fn write_failed(&mut self, run: &Run, pending: Vec<(Arc<Pending>, Goal)>, e: &std::io::Error) -> Error {
+    fn write_failed(&mut self, run: &Run, pending: InRun, e: &std::io::Error) -> Error {
         if let Some(applying) = &self.applying {
             applying.view.live().truncate(run.start, run.crc_before);
         }

@@ -7,7 +7,7 @@ use crate::files::prepare;
 use crate::format::frame::Body;
 use crate::latch::Mutex;
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 struct Append(Option<Body>);
@@ -33,7 +33,10 @@ impl Store {
     }
 
     fn open(background: bool) -> Store {
-        let dir = tempfile::tempdir().unwrap();
+        Store::in_dir(tempfile::tempdir().unwrap(), background)
+    }
+
+    fn in_dir(dir: TempDir, background: bool) -> Store {
         let (records, seals) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(false)));
         let (told, wanted) = (records.clone(), seals.clone());
         let engine = Arc::new_cyclic(|engine: &Weak<Engine>| {
@@ -158,6 +161,24 @@ fn who_closes_gives_up_what_it_has_begun() {
     assert!(!store.engine.core.compact_in_background(true, &|| look(false)).unwrap());
     assert_eq!((store.tables(), store.table_files()), (1, 1));
     assert_eq!(looks.get(), store.engine.stats().unwrap().table_entries / PIECE, "it looks now and then");
+}
+
+#[test]
+fn what_was_left_at_close_is_done_by_the_next_who_opens() {
+    let Store { engine, dir, .. } = Store::new();
+    seal(&engine);
+    drop(engine);
+    let store = Store::in_dir(dir, true);
+    let begun = Instant::now();
+    while store.tables() == 0 || store.engine.stats().unwrap().segments > 1 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody does it");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(store.engine.check().unwrap(), [""; 0]);
+    let Store { engine, dir, .. } = store;
+    drop(engine);
+    let store = Store::in_dir(dir, true);
+    assert_eq!(Arc::strong_count(&store.engine.core), 1, "a thread without work");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::Core;
 use super::commit::{Committed, Goal, Group, void};
-use super::queue::Pending;
+use super::queue::{Batch, Pending};
 use super::store_lock::Held;
 use super::sync::{Fate, Voucher};
 use crate::error::{Code, Error, Result};
@@ -11,6 +11,7 @@ use crate::files::storage::Access;
 use crate::format::manifest::SyncMode;
 use crate::format::position::{Position, segment_of};
 use crate::sabotage::{self, Sabotage};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +20,15 @@ const GUESTS: Duration = Duration::from_micros(200);
 
 /// A commit with what it waits for, and the descriptor of its segment.
 pub type Done = (Arc<Pending>, Goal, Arc<Voucher>);
+/// Those of one leader.
+pub type AllDone = SmallVec<[Done; 1]>;
 
 /// A leader. Should it panic (a request may), nobody who queues waits for ever.
 struct Lead<'a> {
     core: &'a Core,
     mine: &'a Arc<Pending>,
     /// Those that it works for, once it has taken them.
-    batch: Vec<Arc<Pending>>,
+    batch: Batch,
     is_over: bool,
 }
 
@@ -51,7 +54,7 @@ impl Core {
     /// Leads: takes `LOCK`, decides and appends for all who queue, and answers them. If `LOCK` can't be had, only `mine`
     /// is answered.
     pub fn lead(&self, mine: &Arc<Pending>, deadline: u64) {
-        let mut lead = Lead { core: self, mine, batch: Vec::new(), is_over: false };
+        let mut lead = Lead { core: self, mine, batch: Batch::new(), is_over: false };
         // Under LOCK only what was appended since is left to follow; what can't be followed shows there, too.
         let _ = self.snapshot();
         let early = if sabotage::is(Sabotage::VoucherUnlocked) { self.voucher_without_lock() } else { None };
@@ -83,7 +86,7 @@ impl Core {
 
     /// Under `LOCK`: decides and appends; whoever can be answered at once is. Those who can't, and whether those who wait for
     /// leases have to be woken.
-    fn append_all(&self, held: &mut Held<'_>, batch: &[Arc<Pending>]) -> (Vec<Done>, bool) {
+    fn append_all(&self, held: &mut Held<'_>, batch: &[Arc<Pending>]) -> (AllDone, bool) {
         match Group::begin(self, held) {
             Ok(mut group) => {
                 for pending in batch {
@@ -95,7 +98,7 @@ impl Core {
             }
             Err(e) => {
                 batch.iter().for_each(|pending| pending.answer(Err(e.clone())));
-                (Vec::new(), false)
+                (AllDone::new(), false)
             }
         }
     }

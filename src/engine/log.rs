@@ -106,7 +106,7 @@ impl Segment {
 
     /// Calls `f` with each frame from `from` (an offset) up to `to`, its offset and all its bytes checked against the chain:
     /// `previous` is the CRC of the frame that ends at `from`. Returns the CRC of the last frame and the offset where it
-    /// stopped: `to`, or the start of the first frame that doesn't verify or reaches beyond `to`.
+    /// stopped: `to`, or the start of the first frame that doesn't verify, reaches beyond `to`, or is refused by `f`.
     pub fn frames(
         &self,
         (mut from, mut previous): (u64, u32),

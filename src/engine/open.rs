@@ -1,5 +1,6 @@
 //! Opening a store: whoever is alone with it recovers, everyone else believes the shared page.
 
+use super::background::Background;
 use super::index::Index;
 use super::memtable::{Memtable, Spare};
 use super::page::{Fresh, Page};
@@ -15,6 +16,7 @@ use crate::files::{fork, names};
 use crate::format::manifest::{Manifest, SyncMode};
 use crate::format::position::{offset_of, segment_of};
 use crate::format::shared;
+use crate::latch::Mutex;
 use arc_swap::ArcSwap;
 use std::io;
 use std::sync::Arc;
@@ -60,7 +62,12 @@ impl Engine {
         let core = Arc::new(open_core(&config, &around)?);
         let background_wanted = config.background && !config.read_only;
         let alone = core.incarnation.map(|_| Alone { current: ArcSwap::new(core.clone()), config, around });
-        Ok(Engine { core, alone, background: Default::default(), background_wanted })
+        let mut background = Background::default();
+        // Merges wait for the next seal: who opens often and briefly would begin the same one each time, and give it up.
+        if background_wanted && core.index.view().tail() > 0 {
+            background.take_over(&core);
+        }
+        Ok(Engine { core, alone, background: Mutex::new(background), background_wanted })
     }
 }
 

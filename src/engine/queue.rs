@@ -4,6 +4,7 @@ use super::Core;
 use super::commit::{Committed, Request};
 use crate::error::{Code, Error, Result};
 use crate::latch::{Condvar, Mutex, MutexGuard};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,9 @@ impl Pending {
     }
 }
 
+/// Those that a leader works for; mostly it is alone.
+pub type Batch = SmallVec<[Arc<Pending>; 1]>;
+
 /// Who waits for a leader.
 #[derive(Default)]
 pub struct Queue {
@@ -96,9 +100,9 @@ impl Queue {
 
     /// The leader takes everyone. Who finds itself gone from the queue is told in the same moment that it was taken: it would
     /// look again and again, else.
-    pub fn take_all(&self) -> Vec<Arc<Pending>> {
+    pub fn take_all(&self) -> Batch {
         let mut inner = self.inner.lock();
-        let batch: Vec<_> = std::mem::take(&mut inner.waiting).into();
+        let batch: Batch = inner.waiting.drain(..).collect();
         batch.iter().for_each(|p| *p.state.lock() = State::Taken);
         batch
     }

@@ -23,7 +23,7 @@ pub struct Recovered {
     pub live: Arc<Memtable>,
 }
 
-/// What an old `SHARED` of this very file says was durable: a bound from below.
+/// What an old `SHARED` of this very file says: how much of the log was durable, at least, and which manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct Witness {
     store: [u64; 2],
@@ -60,9 +60,9 @@ impl Witness {
         }
     }
 
-    /// Whether the manifest was durable before the store was last closed: its generation is stored after that (rule 13).
-    fn has_published(&self, manifest: &Manifest) -> bool {
-        self.is_of(manifest) && self.generation == manifest.generation
+    /// The generation of a manifest that was durable: it is stored after that (rule 13).
+    fn published(&self, manifest: &Manifest) -> u64 {
+        if self.is_of(manifest) { self.generation } else { 0 }
     }
 }
 
@@ -144,8 +144,9 @@ pub fn recover(
     }
     let rest = segment.rest(end)?;
     let durable = witness.map_or(0, |w| w.durable(&manifest));
-    if segment_of(durable) > live {
-        return Err(Error::corrupt(names::MANIFEST, 0, "it is older than what SHARED says was committed"));
+    let published = witness.map_or(0, |w| w.published(&manifest));
+    if segment_of(durable) > live || published > manifest.generation {
+        return Err(Error::corrupt(names::MANIFEST, 0, "it is older than what SHARED says was durable"));
     }
     if durable > segment.at(end) || segment.durable_beyond(end, &rest) {
         let what = "a frame that had been made durable doesn't verify";
@@ -160,17 +161,20 @@ pub fn recover(
     }
     if write {
         // Rule 19: what a sync has covered, as the last frame or SHARED knows, isn't written again.
-        let from = match segment_of(durable_before) == live {
-            _ if durable == segment.at(end) => end,
-            true => offset_of(durable_before),
-            false => HEADER_LEN,
+        let from = if durable == segment.at(end) || sabotage::is(Sabotage::AdoptedUnwritten) {
+            end
+        } else if segment_of(durable_before) == live {
+            offset_of(durable_before)
+        } else {
+            HEADER_LEN
         };
         adopt(segment, (from, end, crc), &rest)?;
-        match witness.is_some_and(|w| w.has_published(&manifest)) {
+        if published == manifest.generation {
             // Who may make no files is told so here already, and not in some later commit.
-            true => dir.may_change().map_err(|e| Error::io(format_args!("make files in {}", dir.path()), &e))?,
+            dir.may_change().map_err(|e| Error::io(format_args!("make files in {}", dir.path()), &e))?;
+        } else {
             // Rule 16: the manifest may be there without being durable.
-            false => manifest::store(dir, &manifest)?,
+            manifest::store(dir, &manifest)?;
         }
         remove_strays(dir, &manifest, true)?;
     } else if manifest.sync == SyncMode::Full {
@@ -269,9 +273,8 @@ mod tests {
         assert_eq!(witness.durable(&manifest(store, SyncMode::Full)), 70);
         assert_eq!(witness.durable(&manifest(store, SyncMode::Os)), 60);
         assert_eq!(witness.durable(&manifest([8; 16], SyncMode::Full)), 0);
-        assert!(witness.has_published(&manifest(store, SyncMode::Full)));
-        let newer = Manifest { generation: 2, ..manifest(store, SyncMode::Full) };
-        assert!(!witness.has_published(&newer) && !witness.has_published(&manifest([8; 16], SyncMode::Full)));
+        assert_eq!(witness.published(&manifest(store, SyncMode::Full)), 1);
+        assert_eq!(witness.published(&manifest([8; 16], SyncMode::Full)), 0);
         assert!(Witness::read(&bytes, 4).is_none() && Witness::read(&bytes[..100], 3).is_none());
     }
 }

@@ -131,7 +131,7 @@ pub(super) fn entry_at(block: &[u8], at: usize) -> std::result::Result<(Entry<'_
     let part = |at: usize, len: usize| at.checked_add(len).and_then(|end| block.get(at..end)).ok_or((at, CUT));
     let fixed: &[u8; FIXED_LEN] = block.get(at..).and_then(<[u8]>::first_chunk).ok_or((at, CUT))?;
     let [kind, pid, name_len, value_len] = [0, 4, 8, 12].map(|at| u32_at(fixed, at));
-    let [time, revision] = [16, 24].map(|at| u64::from(u32_at(fixed, at)) | u64::from(u32_at(fixed, at + 4)) << 32);
+    let [time, revision] = [16, 24].map(|at| u64_at(fixed, at));
     let name_at = at + FIXED_LEN;
     let name = part(name_at, name_len as usize)?;
     let nul_at = name_at + name.len();
@@ -146,7 +146,11 @@ pub(super) fn entry_at(block: &[u8], at: usize) -> std::result::Result<(Entry<'_
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
 #[cold]

@@ -9,7 +9,7 @@ use super::storage::{Access, Directory, File, Identity, Lock, SharedPage};
 use super::{flock, storage};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -104,7 +104,11 @@ impl Directory for RealDirectory {
 
     fn may_change(&self) -> io::Result<()> {
         let wanted = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
-        Ok(fs::accessat(&self.descriptor, ".", wanted, AtFlags::EACCESS)?)
+        match fs::accessat(&self.descriptor, ".", wanted, AtFlags::EACCESS) {
+            Err(refused @ (Errno::ACCESS | Errno::ROFS)) => Err(refused.into()),
+            // A system that doesn't let one ask says nothing about the directory.
+            _ => Ok(()),
+        }
     }
 
     fn identity(&self, name: &str) -> io::Result<Identity> {

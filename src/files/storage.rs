@@ -52,7 +52,8 @@ pub trait Directory: Send + Sync + Debug {
     fn names(&self) -> io::Result<Vec<String>>;
     /// fsync of the directory: names created, renamed and removed before are durable on success.
     fn sync(&self) -> io::Result<()>;
-    /// Whether files may be created, renamed and removed here: an error such as they would give. Nothing is changed.
+    /// Whether files may be created, renamed and removed here, as far as that is known beforehand: else an error such as they
+    /// would give. Nothing is changed.
     fn may_change(&self) -> io::Result<()> {
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `SHARED`: the page that every process maps, one block of 4096 bytes of 64-bit words. Numbers below are word numbers
-//! (byte offset / 8), in the machine's own byte order. It is believed only while somebody has it open; its first opener writes it anew.
+//! (byte offset / 8), in the machine's own byte order. It is believed only while somebody has it open; its first opener takes it for a
+//! witness of what was durable, and writes it anew.
 
 use super::position::Position;
 

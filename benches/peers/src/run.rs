@@ -21,15 +21,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let bench = Bench::new(arguments.form.clone(), arguments.seed, &arguments.parent)?;
     let machine = machine::describe(bench.folder(), arguments)?;
     let syncs = durable::count(&bench, &arguments.kinds)?;
-    let mut measured = Vec::new();
+    let mut report = Report { machine, syncs, measured: Vec::new() };
     for line in lines {
         print!("{:<26} ", line.id);
         std::io::stdout().flush()?;
         let line = measure(&bench, line, &arguments.kinds)?;
         println!("{}", report::table::short(&line));
-        measured.push(line);
+        report.measured.push(line);
+        report::save(&report, &arguments.out)?;
     }
-    report::write(&Report { machine, syncs, measured }, &arguments.out)
+    report::finish(&report, &arguments.out)
 }
 
 fn chosen(arguments: &Arguments) -> Result<Vec<Line>> {

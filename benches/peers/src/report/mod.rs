@@ -48,13 +48,16 @@ pub struct Report {
     pub measured: Vec<Measured>,
 }
 
-/// Prints the table and writes everything to a folder.
-pub fn write(report: &Report, out: &Path) -> Result<()> {
+/// Writes table and figures to a folder: after each line, since a run may take long and end early.
+pub fn save(report: &Report, out: &Path) -> Result<()> {
     fs::create_dir_all(out)?;
-    let table = table::markdown(report);
-    println!("\n{table}");
-    fs::write(out.join("peers.md"), &table)?;
-    fs::write(out.join("peers.json"), json::text(report)?)?;
+    fs::write(out.join("peers.md"), table::markdown(report))?;
+    Ok(fs::write(out.join("peers.json"), json::text(report)?)?)
+}
+
+/// At the end: prints the table, and adds the plots.
+pub fn finish(report: &Report, out: &Path) -> Result<()> {
+    println!("\n{}", table::markdown(report));
     plot::write(report, out)?;
     println!("written to {}: peers.md, peers.json and the plots", out.display());
     Ok(())

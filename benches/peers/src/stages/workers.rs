@@ -72,6 +72,9 @@ struct Common<'a> {
 impl Common<'_> {
     /// The figures of what the workers did; `outcomes` is without the one beside them.
     fn samples(&self, outcomes: &[Outcome]) -> Result<Vec<Sample>> {
+        if outcomes.iter().all(|outcome| outcome.done == 0) {
+            return Err("nothing was done while the clock ran".into());
+        }
         let mut samples = vec![(Metric::Rate, turn::rate(outcomes))];
         if self.plan.latencies {
             let all = turn::together(outcomes)?;

@@ -55,9 +55,9 @@ pub struct Batches {
     size: usize,
     /// With its version.
     ready: Vec<(Batch, u64)>,
+    /// How many were put: the ready ones in turn, again and again.
     used: usize,
     version: u64,
-    written: Vec<Written>,
 }
 
 impl Batches {
@@ -73,7 +73,6 @@ impl Batches {
             ready: Vec::new(),
             used: 0,
             version: 0,
-            written: Vec::new(),
         }
     }
 
@@ -93,19 +92,20 @@ impl Work for Batches {
         let mut dice = self.spec.dice(round);
         self.ready = (0..Self::AHEAD).map(|_| self.make(&mut dice)).collect();
         self.used = 0;
-        self.written.clear();
         Ok(())
     }
 
     fn step(&mut self, session: &mut dyn Session) -> Result<Step> {
-        let Some((batch, version)) = self.ready.get(self.used) else { return Ok(Step::Empty) };
+        let (batch, _) = &self.ready[self.used % Self::AHEAD];
         session.batch(&batch.items())?;
-        self.written.extend(batch.numbers.iter().map(|number| (*number, *version)));
         self.used += 1;
         Ok(Step::Done)
     }
 
     fn verify(&mut self, session: &mut dyn Session) -> Result<()> {
-        verify(session, &self.spec, &self.values, &self.written)
+        let last = (self.used.saturating_sub(Self::AHEAD)..self.used).map(|step| &self.ready[step % Self::AHEAD]);
+        let written: Vec<Written> =
+            last.flat_map(|(batch, version)| batch.numbers.iter().map(|number| (*number, *version))).collect();
+        verify(session, &self.spec, &self.values, &written)
     }
 }

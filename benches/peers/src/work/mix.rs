@@ -65,7 +65,7 @@ pub struct Mix {
 
 impl Mix {
     /// Choices made ahead for a round.
-    const AHEAD: usize = 1 << 15;
+    const AHEAD: usize = 1 << 17;
 
     pub fn new(spec: Spec, letter: Letter) -> Mix {
         let (values, chooser) = (Values::new(spec.value), Chooser::new(spec.choice, spec.keys));

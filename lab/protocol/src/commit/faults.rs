@@ -161,8 +161,12 @@ impl Commit {
                 (0..PROCS).for_each(|p| self.kill(&mut next, p));
                 self.forget_lost(&mut next);
                 out.push(machine("POWER CUT", next));
-                // SHARED, too, may be on disk as it is or as it was.
-                (next.committed, next.synced, next.frozen, next.published) = (0, 0, false, 0);
+                // Each word of SHARED, too, may be on disk as it is or as it was.
+                let older = State { published: 0, ..next };
+                out.push(machine("POWER CUT, SHARED has an old generation", older));
+                (next.committed, next.synced, next.frozen) = (0, 0, false);
+                out.push(machine("POWER CUT, SHARED has an old committed", next));
+                next.published = 0;
                 out.push(machine("POWER CUT, SHARED is as it was made", next));
             }
             if s.manifest == s.manifest_disk {

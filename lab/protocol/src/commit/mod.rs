@@ -53,6 +53,7 @@ rules! {
     drop_void: "17 frames beyond a sealed end leave every index" => "fail",
     roll_syncs: "18 a full segment is synced to appended, under LOCK, before it is sealed" => "roll",
     recover_syncs: "19 recovery writes again and syncs what it adopts before it publishes" => "cut",
+    recover_writes: "19, a half: what SHARED doesn't call durable is written again, and not only synced (recover)" => "cut",
     tail_followed: "2, a half: what is followed under LOCK ends in that CRC (ends_as_told); idle: who is misled writes again, or is told of the loss" => "",
     tail_again: "2, a half: what is written again does (write_again)" => "longer",
     seal_again: "16, a half: who finishes a seal writes the manifest again (finish_seal)" => "fail",

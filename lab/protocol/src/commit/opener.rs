@@ -63,7 +63,7 @@ impl Commit {
                 }
                 let known = match end {
                     // What SHARED says, as it was left.
-                    _ if self.durable(s) == pos(live, end) => pos(live, end),
+                    _ if self.durable(s) == pos(live, end) || !r.recover_writes => pos(live, end),
                     0 => 0,
                     _ => s.known[usize::from(s.cache[live][end - 1])],
                 };
