@@ -5,8 +5,8 @@
 //! tag; a row is kept from the second read on, so that keys that are read once push out nothing that is used
 //! (TinyLFU's idea of a doorkeeper, Einziger and others, 2017). When the rows weigh too much, a hand goes round the sets and
 //! takes each row that wasn't read since it came by last (CLOCK, Corbató, 1968). Of all the sets only as many are in use as the
-//! rows need, so that few rows lie close together; when that number doubles, half of the rows aren't found any more, and are
-//! kept anew.
+//! rows need, so that few rows lie close together; when that number doubles, half of the rows belong elsewhere, and move when
+//! they are next read (linear hashing's idea, Litwin, 1980).
 //!
 //! A row holds what one set of tables says, whose *epoch* it bears: it is never changed, and never believed by a view with
 //! other tables.
@@ -77,6 +77,17 @@ impl Hit {
     }
 }
 
+/// By what a row is known in its set.
+#[inline]
+fn mark(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
+}
+
+/// Where in the set the tag is.
+fn way_of(set: &Set, tag: u32) -> Option<usize> {
+    set.tags.iter().position(|known| known.load(Relaxed) == tag)
+}
+
 fn weight(row: &Shared) -> u64 {
     row.as_ref().map_or(0, |row| (row.slice.len() + OVERHEAD) as u64)
 }
@@ -109,9 +120,32 @@ impl RowCache {
     /// The row of the key, whose hash is given, in the tables of this epoch.
     #[inline]
     pub fn get(&self, epoch: u64, key: &[u8], hash: u64) -> Option<Hit> {
-        let (set, tag) = self.place(hash);
-        let set = self.sets[set / CHUNK].get()?.get(set % CHUNK)?;
-        for (known, row) in set.tags.iter().zip(&set.rows) {
+        let (place, before) = self.places_of(hash);
+        match self.find(place, epoch, key, hash) {
+            Some((_, hit)) => Some(hit),
+            None => self.moved(before?, place, epoch, key, hash),
+        }
+    }
+
+    /// The row where it was before the number of sets doubled; if there is room, it is where it belongs from now on.
+    #[cold]
+    fn moved(&self, before: usize, place: usize, epoch: u64, key: &[u8], hash: u64) -> Option<Hit> {
+        let (way, hit) = self.find(before, epoch, key, hash)?;
+        let (old, new) = (self.set(before), self.set(place));
+        if let Some(free) = self.free_way(new) {
+            new.tags[free].store(mark(hash), Relaxed);
+            self.replace(new, free, hit.0.clone());
+            old.tags[way].store(0, Relaxed);
+            self.replace(old, way, None);
+        }
+        Some(hit)
+    }
+
+    /// The row in that set, and where in it.
+    #[inline]
+    fn find(&self, set: usize, epoch: u64, key: &[u8], hash: u64) -> Option<(usize, Hit)> {
+        let (set, tag) = (self.sets[set / CHUNK].get()?.get(set % CHUNK)?, mark(hash));
+        for (way, (known, row)) in set.tags.iter().zip(&set.rows).enumerate() {
             if known.load(Relaxed) != tag {
                 continue;
             }
@@ -123,16 +157,25 @@ impl RowCache {
                 if !row.used.load(Relaxed) {
                     row.used.store(true, Relaxed);
                 }
-                return Some(Hit(guard));
+                return Some((way, Hit(guard)));
             }
         }
         None
     }
 
-    /// Which set a hash belongs to, and its tag there. The low bits are also those by which a hash table chooses.
+    /// Which set a hash belongs to, and to which other it did before there were twice as many. The low bits are also those by
+    /// which a hash table chooses.
     #[inline]
-    fn place(&self, hash: u64) -> (usize, u32) {
-        ((hash >> 8) as usize & (self.active.load(Relaxed) - 1), (hash >> 32) as u32 | 1)
+    fn places_of(&self, hash: u64) -> (usize, Option<usize>) {
+        let (bits, active) = ((hash >> 8) as usize, self.active.load(Relaxed));
+        let (place, before) = (bits & (active - 1), bits & (active / 2 - 1));
+        (place, (before != place && active > CHUNK).then_some(before))
+    }
+
+    fn set(&self, number: usize) -> &Set {
+        let chunk =
+            self.sets[number / CHUNK].get_or_init(|| std::iter::repeat_with(Set::default).take(CHUNK).collect());
+        &chunk[number % CHUNK]
     }
 
     /// Offers what the tables of this epoch say of the key: `version`, which no range tombstone of theirs hides. A value that
@@ -142,11 +185,19 @@ impl RowCache {
         if (version.key.len() + stored.len()) as u64 > self.limit / PART {
             return;
         }
-        let (number, mark) = self.place(hash);
-        let set = &self.sets[number / CHUNK].get_or_init(|| std::iter::repeat_with(Set::default).take(CHUNK).collect())
-            [number % CHUNK];
-        let Some(way) = set.tags.iter().position(|known| known.load(Relaxed) == mark) else {
-            return self.leave_tag(set, mark);
+        let (place, before) = self.places_of(hash);
+        let set = self.set(place);
+        let way = match way_of(set, mark(hash)) {
+            Some(way) => way,
+            None => {
+                let is_new = before.is_none_or(|before| way_of(self.set(before), mark(hash)).is_none());
+                let Some(way) = self.free_way(set) else { return };
+                set.tags[way].store(mark(hash), Relaxed);
+                if is_new {
+                    return self.replace(set, way, None);
+                }
+                way
+            }
         };
         // Whoever offers it reads it, too, and is told what is wrong.
         let Ok(value) = stored.bytes() else { return };
@@ -167,18 +218,14 @@ impl RowCache {
         }
     }
 
-    /// Puts the tag in an empty place, or in that of a row that wasn't read lately.
-    fn leave_tag(&self, set: &Set, tag: u32) {
-        let empty = set.tags.iter().position(|known| known.load(Relaxed) == 0);
-        let way = empty.unwrap_or_else(|| {
+    /// An empty place, or that of a row that wasn't read lately.
+    fn free_way(&self, set: &Set) -> Option<usize> {
+        let way = way_of(set, 0).unwrap_or_else(|| {
             self.grow();
             set.next.fetch_add(1, Relaxed) % WAYS
         });
-        if set.rows[way].load().as_ref().is_some_and(|row| row.header.header.used.swap(false, Relaxed)) {
-            return;
-        }
-        set.tags[way].store(tag, Relaxed);
-        self.replace(set, way, None);
+        let was_read = set.rows[way].load().as_ref().is_some_and(|row| row.header.header.used.swap(false, Relaxed));
+        (!was_read).then_some(way)
     }
 
     fn replace(&self, set: &Set, way: usize, row: Shared) {
@@ -330,6 +377,33 @@ mod tests {
         assert!(found > 4_500, "{found} of 5,000 are found");
         let active = rows.active.load(Relaxed);
         assert!(active > CHUNK && active < rows.places(), "{active} of {} sets are used", rows.places());
+    }
+
+    #[test]
+    fn rows_are_found_and_move_once_there_are_twice_as_many_sets() {
+        let rows = RowCache::new(16 << 20);
+        let key = |n: u32| n.to_le_bytes();
+        (0..150).for_each(|n| (0..2).for_each(|_| read(&rows, 1, &key(n), &[n as u8; 200])));
+        (200..300).for_each(|n| read(&rows, 1, &key(n), &[n as u8; 200]));
+        let kept: Vec<u32> = (0..150).filter(|n| value(&rows, 1, &key(*n)).is_some()).collect();
+        let (weight, active) = (rows.weight(), rows.active.load(Relaxed));
+        assert!(kept.len() > 100, "{} rows are few", kept.len());
+        rows.active.store(2 * active, Relaxed);
+        for _ in 0..2 {
+            assert!(kept.iter().all(|n| value(&rows, 1, &key(*n)) == Some(vec![*n as u8; 200])));
+            assert_eq!(rows.weight(), weight, "none is there twice");
+        }
+        // Those that were read once before have only to be read once more.
+        let known = |n: &u32| {
+            let set = rows.set(hash(&key(*n)) as usize >> 8 & (active - 1));
+            way_of(set, mark(hash(&key(*n)))).is_some()
+        };
+        let once: Vec<u32> = (200..300).filter(known).collect();
+        once.iter().for_each(|n| read(&rows, 1, &key(*n), &[*n as u8; 200]));
+        let found = once.iter().filter(|n| value(&rows, 1, &key(**n)).is_some()).count();
+        assert!(found > 30 && 10 * found > 9 * once.len(), "{found} of {}", once.len());
+        rows.active.store(8 * active, Relaxed);
+        assert!(kept.iter().any(|n| value(&rows, 1, &key(*n)).is_none()), "two doublings at once are too many");
     }
 
     #[test]
