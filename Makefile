@@ -91,7 +91,7 @@ fmt:
 lint:
 	for folder in $(RUSTS); do (cd $$folder && $(CARGO) clippy --all-targets -- -D warnings) || exit; done
 
-# dirkv beside its peers: some minutes, with LONG=1 much longer; BENCH="--only get --dir FOLDER" and the like choose.
+# dirkv beside its peers: some minutes, with LONG=1 an hour and a half; BENCH="--only get --dir FOLDER" and the like choose.
 bench: tools build
 	cd benches/peers && $(CARGO) run --release --locked -- $(if $(LONG),--long) --out "$(CURDIR)/target/peers" $(BENCH)
 
