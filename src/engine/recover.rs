@@ -61,8 +61,8 @@ impl Witness {
     }
 
     /// The generation of a manifest that was durable: it is stored after that (rule 13).
-    fn published(&self, manifest: &Manifest) -> u64 {
-        if self.is_of(manifest) { self.generation } else { 0 }
+    fn published(&self, manifest: &Manifest) -> Option<u64> {
+        self.is_of(manifest).then_some(self.generation)
     }
 }
 
@@ -125,6 +125,11 @@ pub fn recover(
     spare: Arc<Spare>,
 ) -> Result<Recovered> {
     let live = manifest.live();
+    let durable = witness.map_or(0, |w| w.durable(&manifest));
+    let published = witness.and_then(|w| w.published(&manifest));
+    if segment_of(durable) > live || published > Some(manifest.generation) {
+        return Err(Error::corrupt(names::MANIFEST, 0, "it is older than what SHARED says was durable"));
+    }
     let access = if write { Access::Write } else { Access::Read };
     let index = Memtable::new(Arc::new(Segment::open(dir, live, &manifest.store, access)?), spare);
     let segment = index.segment();
@@ -143,11 +148,6 @@ pub fn recover(
         return Err(Error::corrupt(segment.name(), end, what));
     }
     let rest = segment.rest(end)?;
-    let durable = witness.map_or(0, |w| w.durable(&manifest));
-    let published = witness.map_or(0, |w| w.published(&manifest));
-    if segment_of(durable) > live || published > manifest.generation {
-        return Err(Error::corrupt(names::MANIFEST, 0, "it is older than what SHARED says was durable"));
-    }
     if durable > segment.at(end) || segment.durable_beyond(end, &rest) {
         let what = "a frame that had been made durable doesn't verify";
         return Err(Error::corrupt(segment.name(), end, what));
@@ -169,7 +169,7 @@ pub fn recover(
             HEADER_LEN
         };
         adopt(segment, (from, end, crc), &rest)?;
-        if published == manifest.generation {
+        if published == Some(manifest.generation) {
             // Who may make no files is told so here already, and not in some later commit.
             dir.may_change().map_err(|e| Error::io(format_args!("make files in {}", dir.path()), &e))?;
         } else {
@@ -273,8 +273,8 @@ mod tests {
         assert_eq!(witness.durable(&manifest(store, SyncMode::Full)), 70);
         assert_eq!(witness.durable(&manifest(store, SyncMode::Os)), 60);
         assert_eq!(witness.durable(&manifest([8; 16], SyncMode::Full)), 0);
-        assert_eq!(witness.published(&manifest(store, SyncMode::Full)), 1);
-        assert_eq!(witness.published(&manifest([8; 16], SyncMode::Full)), 0);
+        assert_eq!(witness.published(&manifest(store, SyncMode::Full)), Some(1));
+        assert_eq!(witness.published(&manifest([8; 16], SyncMode::Full)), None);
         assert!(Witness::read(&bytes, 4).is_none() && Witness::read(&bytes[..100], 3).is_none());
     }
 }

@@ -1,12 +1,13 @@
 //! The row cache: values that were read from tables again and again, each found by one probe instead of a search through
-//! tables. A lookup writes to no memory that other threads read, so readers on many processors don't slow each other down.
+//! tables. A lookup writes to no memory that other threads read (but once, to move a row), so readers on many processors don't
+//! slow each other down.
 //!
 //! A set of four places, one cache line, holds a tag of each row and leads to it. The first read of a key leaves only the
 //! tag; a row is kept from the second read on, so that keys that are read once push out nothing that is used
 //! (TinyLFU's idea of a doorkeeper, Einziger and others, 2017). When the rows weigh too much, a hand goes round the sets and
 //! takes each row that wasn't read since it came by last (CLOCK, Corbató, 1968). Of all the sets only as many are in use as the
 //! rows need, so that few rows lie close together; when that number doubles, half of the rows belong elsewhere, and move when
-//! they are next read (linear hashing's idea, Litwin, 1980).
+//! they are next read. Those that are not before it doubles again are lost.
 //!
 //! A row holds what one set of tables says, whose *epoch* it bears: it is never changed, and never believed by a view with
 //! other tables.
@@ -127,12 +128,14 @@ impl RowCache {
         }
     }
 
-    /// The row where it was before the number of sets doubled; if there is room, it is where it belongs from now on.
-    #[cold]
+    /// The row where it was before the number of sets doubled. From now on it is where it belongs, if there is a place without
+    /// a row: a hit pushes nothing out.
+    #[inline(never)]
     fn moved(&self, before: usize, place: usize, epoch: u64, key: &[u8], hash: u64) -> Option<Hit> {
         let (way, hit) = self.find(before, epoch, key, hash)?;
         let (old, new) = (self.set(before), self.set(place));
-        if let Some(free) = self.free_way(new) {
+        let empty = || new.rows.iter().position(|row| row.load().is_none());
+        if let Some(free) = way_of(new, mark(hash)).or_else(empty) {
             new.tags[free].store(mark(hash), Relaxed);
             self.replace(new, free, hit.0.clone());
             old.tags[way].store(0, Relaxed);
@@ -144,7 +147,7 @@ impl RowCache {
     /// The row in that set, and where in it.
     #[inline]
     fn find(&self, set: usize, epoch: u64, key: &[u8], hash: u64) -> Option<(usize, Hit)> {
-        let (set, tag) = (self.sets[set / CHUNK].get()?.get(set % CHUNK)?, mark(hash));
+        let (set, tag) = (self.made(set)?, mark(hash));
         for (way, (known, row)) in set.tags.iter().zip(&set.rows).enumerate() {
             if known.load(Relaxed) != tag {
                 continue;
@@ -172,6 +175,12 @@ impl RowCache {
         (place, (before != place && active > CHUNK).then_some(before))
     }
 
+    /// A set, if it was made.
+    #[inline]
+    fn made(&self, number: usize) -> Option<&Set> {
+        self.sets[number / CHUNK].get()?.get(number % CHUNK)
+    }
+
     fn set(&self, number: usize) -> &Set {
         let chunk =
             self.sets[number / CHUNK].get_or_init(|| std::iter::repeat_with(Set::default).take(CHUNK).collect());
@@ -190,12 +199,15 @@ impl RowCache {
         let way = match way_of(set, mark(hash)) {
             Some(way) => way,
             None => {
-                let is_new = before.is_none_or(|before| way_of(self.set(before), mark(hash)).is_none());
                 let Some(way) = self.free_way(set) else { return };
                 set.tags[way].store(mark(hash), Relaxed);
-                if is_new {
-                    return self.replace(set, way, None);
-                }
+                self.replace(set, way, None);
+                // Read once already, before the number of sets doubled?
+                let known =
+                    before.and_then(|before| self.made(before)).and_then(|old| Some((old, way_of(old, mark(hash))?)));
+                let Some((old, old_way)) = known else { return };
+                old.tags[old_way].store(0, Relaxed);
+                self.replace(old, old_way, None);
                 way
             }
         };
