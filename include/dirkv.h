@@ -489,10 +489,10 @@ dirkv_status dirkv_open_path(const char *path, dirkv_backend **out, dirkv_error 
 
 /**
  * Closes the handle and frees it: who waits for a lease through it gets DIRKV_CLOSED, other calls in progress are waited
- * for (a change at most for `lock_timeout`, as the handle's own thread, a dirkv_compact until it is done), later ones (a
- * second dirkv_close too) get DIRKV_CLOSED. Leases held stay until they are released or expire. After it, neither the
- * clock nor the logger of this handle is called any more. In a child of the process that opened it: DIRKV_FORKED, and
- * nothing is closed.
+ * for (a change at most for `lock_timeout`, a dirkv_compact until it is done, the handle's own thread until it has given
+ * up what it does), later ones (a second dirkv_close too) get DIRKV_CLOSED. Leases held stay until they are released or
+ * expire. After it, neither the clock nor the logger of this handle is called any more. In a child of the process that
+ * opened it: DIRKV_FORKED, and nothing is closed.
  */
 dirkv_status dirkv_close(dirkv_backend *b,
                          dirkv_error **err);

@@ -61,10 +61,10 @@ pub unsafe extern "C" fn dirkv_open_path(
 }
 
 /// Closes the handle and frees it: who waits for a lease through it gets DIRKV_CLOSED, other calls in progress are waited
-/// for (a change at most for `lock_timeout`, as the handle's own thread, a dirkv_compact until it is done), later ones (a
-/// second dirkv_close too) get DIRKV_CLOSED. Leases held stay until they are released or expire. After it, neither the
-/// clock nor the logger of this handle is called any more. In a child of the process that opened it: DIRKV_FORKED, and
-/// nothing is closed.
+/// for (a change at most for `lock_timeout`, a dirkv_compact until it is done, the handle's own thread until it has given
+/// up what it does), later ones (a second dirkv_close too) get DIRKV_CLOSED. Leases held stay until they are released or
+/// expire. After it, neither the clock nor the logger of this handle is called any more. In a child of the process that
+/// opened it: DIRKV_FORKED, and nothing is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_close(b: *mut dirkv_backend, err: *mut *mut dirkv_error) -> dirkv_status {
     boundary(err, || handle::close(b))
