@@ -1,7 +1,7 @@
 //! Names looked at eight bytes at a time (Lamport, Multiple byte processing with full-word instructions, 1975).
 
 /// One in each of eight bytes.
-pub const EACH: u64 = u64::MAX / 0xff;
+const EACH: u64 = u64::MAX / 0xff;
 /// The highest bit of each.
 const HIGHEST: u64 = EACH << 7;
 

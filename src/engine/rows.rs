@@ -254,8 +254,7 @@ impl RowCache {
                 return;
             }
             let number = self.hand.fetch_add(1, Relaxed) & (self.active.load(Relaxed) - 1);
-            let Some(sets) = self.sets[number / CHUNK].get() else { continue };
-            let set = &sets[number % CHUNK];
+            let Some(set) = self.made(number) else { continue };
             for way in 0..WAYS {
                 let unread =
                     set.rows[way].load().as_ref().is_some_and(|row| !row.header.header.used.swap(false, Relaxed));
