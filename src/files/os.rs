@@ -238,9 +238,8 @@ fn identity(stat: &Stat) -> storage::Identity {
 mod tests {
     use super::*;
     use crate::files::prepare::open_directory;
-    use crate::files::quiet_thread::testing::{mount, with_mounts, without_stdio};
+    use crate::files::quiet_thread::testing::{mount, soon, with_mounts, without_stdio};
     use std::os::unix::fs::symlink;
-    use std::time::{Duration, Instant};
 
     fn store() -> (tempfile::TempDir, RealDirectory) {
         let path = tempfile::tempdir().unwrap();
@@ -364,12 +363,7 @@ mod tests {
             drop(large);
             directory.remove("log-2").unwrap();
             let third = directory.open("log-3", Access::CreateNew).unwrap();
-            // What a test beside this one forks has the descriptor, too, until it executes a program.
-            let begun = Instant::now();
-            while third.allocate(256 << 10).is_err() {
-                assert!(begun.elapsed() < Duration::from_secs(60), "the room doesn't come back");
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            soon(|| third.allocate(256 << 10).is_ok());
         });
     }
 

@@ -75,6 +75,16 @@ pub(crate) mod testing {
     use std::io::{self, Write};
     use std::process::Command;
 
+    /// Until it holds. What a test beside this one forks has all descriptors, too, until it executes a program: what the last
+    /// close of one sets free comes a moment later.
+    pub fn soon(mut holds: impl FnMut() -> bool) {
+        let begun = std::time::Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it never holds");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     fn with_own<T: Send>(what: libc::c_int, f: impl FnOnce() -> T + Send) -> Result<T, std::io::Error> {
         let run = || {
             // SAFETY: changes what this thread shares with the others, none of which relies on it.
