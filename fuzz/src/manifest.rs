@@ -1,7 +1,7 @@
 //! A manifest: bytes as they come, bytes with a right length and checksum, and manifests made of numbers.
 
 use arbitrary::Arbitrary;
-use dirkv::format::manifest::{Flaw, Manifest, SegmentEntry, SyncMode, TableEntry};
+use dirkv::format::manifest::{Flaw, Holder, Manifest, SegmentEntry, SyncMode, TableEntry, ValueFile};
 
 use crate::{described, kind, reseal, within};
 
@@ -13,6 +13,8 @@ struct Numbers {
     tables: Vec<[u64; 4]>,
     segments: Vec<[u64; 2]>,
     voids: Vec<[u64; 2]>,
+    /// Owner, whether it is a table, its number, its size.
+    value_files: Vec<(u64, bool, u64, u64)>,
 }
 
 pub fn run(data: &[u8]) {
@@ -37,7 +39,7 @@ fn decoded(bytes: &[u8]) {
             assert!(manifest.encode() == bytes && right == bytes);
             countable(&manifest);
         }
-        Err(Flaw::Version(version)) => assert!(version > 1),
+        Err(Flaw::Version(version)) => assert!(version > 2),
         Err(Flaw::Damage(at, what)) => assert!(at < 100 && !what.is_empty()),
     }
 }
@@ -52,8 +54,12 @@ fn countable(manifest: &Manifest) {
 }
 
 fn built(bytes: &[u8]) {
-    let Some(Numbers { header, store, os, tables, segments, voids }) = described(bytes) else { return };
+    let Some(Numbers { header, store, os, tables, segments, voids, value_files }) = described(bytes) else { return };
     let segment = |[number, sealed]: [u64; 2]| SegmentEntry { number, sealed };
+    let value_file = |(owner, is_table, number, size)| {
+        let holder = if is_table { Holder::Table(number) } else { Holder::Log(number) };
+        ValueFile { owner, holder, size }
+    };
     let manifest = Manifest {
         generation: header[0],
         store,
@@ -63,6 +69,7 @@ fn built(bytes: &[u8]) {
         tables: tables.into_iter().map(|[number, from, to, size]| TableEntry { number, from, to, size }).collect(),
         segments: segments.into_iter().map(segment).collect(),
         voids: voids.into_iter().map(segment).collect(),
+        value_files: value_files.into_iter().map(value_file).collect(),
     };
     let encoded = manifest.encode();
     decoded(&encoded);

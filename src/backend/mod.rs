@@ -161,7 +161,7 @@ impl Backend {
         self.engine.compact()
     }
 
-    /// Verifies every byte on disk against its checksums and order; one sentence for each thing that is wrong, none if
+    /// Verifies every byte that the store rests on against its checksums and order; one sentence for each thing that is wrong, none if
     /// all is well.
     pub fn check(&self) -> Result<Vec<String>> {
         self.enter()?;

@@ -3,6 +3,7 @@
 use super::index::Applying;
 use super::lead::AllDone;
 use super::memtable::MAX_INDEX;
+use super::seal::FirstFrame;
 use super::snapshot::Snapshot;
 use super::store_lock::Held;
 use super::sync::Voucher;
@@ -179,7 +180,7 @@ impl<'a, 'h> Group<'a, 'h> {
         // Keys are whole in the index and cut short in the log: a segment whose index has grown too large is full, too.
         let heavy = self.applying.as_ref().is_some_and(|a| a.view.live().weight() as u64 > self.core.heaviest());
         if heavy || offset_of(self.run.end) + len as u64 > self.voucher.capacity {
-            self.roll(len as u64)?;
+            self.roll(FirstFrame { len: len as u64, operations: u64::from(body.operations()) })?;
         }
         self.core.make_next(segment_of(self.run.end), 0)?;
         let offset = offset_of(self.run.end);
@@ -201,15 +202,15 @@ impl<'a, 'h> Group<'a, 'h> {
         Ok(run.end)
     }
 
-    /// The next segment, since the frame of `len` bytes doesn't fit this one.
-    fn roll(&mut self, len: u64) -> Result<()> {
+    /// The next segment, since this one has no room for what is its first frame then.
+    fn roll(&mut self, first: FirstFrame) -> Result<()> {
         let decided_at = self.run.end;
         let full = self.voucher.clone();
         // What was decided on frames that were refused must not happen (rule 10).
         self.write().map_err(|e| self.broken.clone().unwrap_or(e))?;
         let rolled = match self.broken.clone() {
             Some(e) => return Err(e),
-            None => self.elsewhere(|core, held, voucher| core.roll(held, voucher, len)),
+            None => self.elsewhere(|core, held, voucher| core.roll(held, voucher, first)),
         };
         // Nothing of this batch can be decided without a view.
         if self.applying.is_none() {
@@ -285,7 +286,7 @@ impl<'a, 'h> Group<'a, 'h> {
             return error;
         }
         let voucher = self.voucher.clone();
-        let sealed = self.elsewhere(|core, held, voucher| core.roll(held, voucher, 0));
+        let sealed = self.elsewhere(|core, held, voucher| core.roll(held, voucher, FirstFrame::default()));
         if let Err(e) = &sealed {
             self.run = Run::new(run.start, run.crc_before);
             self.broken = Some(e.clone());

@@ -2,18 +2,22 @@
 //! no longer wanted goes, and with it its files. Runs beside readers and writers; takes `LOCK` only to switch the manifest.
 
 use super::index::View;
+use super::keep::{Share, Wanted};
 use super::merge::{Input, Merge, Mode};
 use super::ranges::RangeSet;
-use super::source::{Source, State};
-use super::table::{TableBuilder, TableName};
+use super::run::{Made, Run, replaced};
+use super::seal::FirstFrame;
+use super::source::{Source, State, Version};
+use super::table::{TableBuilder, TableName, value_file_name};
 use super::{Core, manifest, recover};
 use crate::error::{Error, Result};
 use crate::files::storage::{Access, File};
 use crate::files::{fork, names};
-use crate::format::manifest::{Manifest, SegmentEntry, TableEntry};
-use crate::format::position::{Position, offset_of, position, segment_of};
+use crate::format::manifest::{Holder, Manifest, TableEntry, ValueFile};
+use crate::format::position::{offset_of, segment_of};
 use crate::format::segment::HEADER_LEN;
 use crate::sabotage::{self, Sabotage};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,45 +34,6 @@ const PIECE: u64 = 1024;
 /// A table is merged with all newer ones once it is no larger than so many times their sum: then the tables together are
 /// at most a quarter larger than the oldest.
 const GROWTH: u64 = 4;
-
-/// What is to become one table: a *flush* takes the first sealed segments, a *merge* the tables from `first` on. A flush is
-/// short and goes on beside a merge, so that no writer waits for one.
-struct Run {
-    view: Arc<View>,
-    first: usize,
-    segments: usize,
-}
-
-impl Run {
-    fn flush(view: Arc<View>) -> Run {
-        Run { first: view.tables.len(), segments: view.tail(), view }
-    }
-    fn merge(view: Arc<View>, first: usize) -> Run {
-        Run { view, first, segments: 0 }
-    }
-    fn tables(&self) -> Vec<TableEntry> {
-        self.view.tables[self.first..].iter().map(|t| t.entry()).collect()
-    }
-    fn segments(&self) -> &[SegmentEntry] {
-        &self.view.manifest.segments[..self.segments]
-    }
-    fn from(&self) -> Position {
-        match self.first {
-            0 => 0,
-            n => self.view.tables[n - 1].entry().to,
-        }
-    }
-    fn to(&self) -> Position {
-        match self.segments().last() {
-            Some(last) => position(last.number, last.sealed),
-            None => self.view.tables.last().map_or(0, |t| t.entry().to),
-        }
-    }
-    /// The frames below this one are all in the run: nothing older can show again.
-    fn reaches_the_oldest(&self) -> bool {
-        self.first == 0
-    }
-}
 
 impl Core {
     /// Before a commit: a stopped compactor must not let the tail grow without end.
@@ -103,10 +68,10 @@ impl Core {
             let merged = flushed && {
                 let _one = self.merging.lock();
                 let view = self.fresh_view()?;
-                let sizes: Vec<u64> = view.tables.iter().map(|table| table.entry().size).collect();
+                let sizes: Vec<u64> = view.tables.iter().map(|table| table.size()).collect();
                 match due(&sizes) {
                     Some(_) if !calm && sizes.len() < SOME => return Ok(true),
-                    Some(first) => self.merge(view, first, stopping)?,
+                    Some(first) => self.merge(Run::merge(view, first, Share::Half), stopping)?,
                     None if self.index.view().tail() == 0 => return Ok(false),
                     None => true,
                 }
@@ -126,7 +91,7 @@ impl Core {
             let mut held = self.take_lock(deadline)?;
             let voucher = self.prepare(&mut held)?;
             if offset_of(self.page.appended()) > HEADER_LEN {
-                self.roll(&mut held, &voucher, 0)?;
+                self.roll(&mut held, &voucher, FirstFrame::default())?;
             }
         }
         if advice.is_some() {
@@ -134,7 +99,7 @@ impl Core {
         }
         while !self.flush(&|| false)? {}
         let _one = self.merging.lock();
-        while !self.merge(self.fresh_view()?, 0, &|| false)? {}
+        while !self.merge(Run::merge(self.fresh_view()?, 0, Share::Most), &|| false)? {}
         Ok(())
     }
 
@@ -144,15 +109,15 @@ impl Core {
         self.replace(Run::flush(self.fresh_view()?), &|| Ok(stopping()))
     }
 
-    /// Makes one table of those from `first` on. False if it was stopped, or another was faster.
-    fn merge(&self, view: Arc<View>, first: usize, stopping: &dyn Fn() -> bool) -> Result<bool> {
+    /// Merges the run's tables. False if it was stopped, or another was faster.
+    fn merge(&self, run: Run, stopping: &dyn Fn() -> bool) -> Result<bool> {
         let pause = || {
             if self.flush_is_first() {
                 self.flush(stopping)?;
             }
             Ok(stopping())
         };
-        self.replace(Run::merge(view, first), &pause)
+        self.replace(run, &pause)
     }
 
     /// Whether segments wait that are to become a table before anything is merged.
@@ -169,7 +134,7 @@ impl Core {
     fn clean(&self) -> Result<()> {
         let held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
         let now = self.published_manifest()?;
-        recover::remove_strays(&*self.files.dir, &now, false)?;
+        recover::remove_strays(&*self.files.dir, &recover::list(&*self.files.dir)?, &now, false)?;
         drop(held);
         Ok(())
     }
@@ -212,23 +177,27 @@ impl Core {
             self.remove(&names::table(number));
             return Ok(false);
         }
-        let table = match builder.is_empty() {
-            true => None,
-            false => Some(TableEntry { number, from: name.from, to: name.to, size: builder.finish()? }),
+        let mut files = run.files();
+        let named = |(&holder, &size): (&Holder, &u64)| {
+            builder.named().contains(&holder).then_some(ValueFile { owner: number, holder, size })
         };
+        let mut made = Made { table: None, value_files: files.iter().filter_map(named).collect() };
+        if !builder.is_empty() {
+            made.table = Some(TableEntry { number, from: name.from, to: name.to, size: builder.finish()? });
+        }
         manifest::sync_directory(&*self.files.dir)?;
-        let switched = self.switch(&run, number, table, &*file)?;
-        if switched && table.is_some() {
+        let switched = self.switch(&run, number, &made, &*file)?;
+        if switched && let Some(table) = made.table {
             self.counters.compactions.fetch_add(1, Ordering::Relaxed);
-            self.counters.compacted_bytes.fetch_add(table.map_or(0, |t| t.size), Ordering::Relaxed);
+            self.counters.compacted_bytes.fetch_add(table.size, Ordering::Relaxed);
         } else {
             self.remove(&names::table(number));
         }
         if switched {
             let (tables, segments) = (run.tables().len(), run.segments().len());
             (self.log)(false, &format!("compacted {tables} tables and {segments} segments into table-{number}"));
-            run.tables().iter().for_each(|t| self.remove(&names::table(t.number)));
-            run.segments().iter().for_each(|s| self.remove(&names::log(s.number)));
+            files.retain(|holder, _| made.value_files.iter().all(|file| file.holder != *holder));
+            files.keys().for_each(|holder| self.remove(&value_file_name(*holder)));
             self.fresh_view()?;
         }
         Ok(switched)
@@ -258,7 +227,7 @@ impl Core {
         }
     }
 
-    /// Copies what is to be kept. False if it was stopped.
+    /// Copies what is wanted. False if it was stopped.
     fn fill(&self, run: &Run, builder: &mut TableBuilder, pause: &dyn Fn() -> Result<bool>) -> Result<bool> {
         let to = run.to();
         let mut inputs = Vec::new();
@@ -273,32 +242,52 @@ impl Core {
             ranges.iter().for_each(|(start, end, revision)| builder.add_range(start, end, revision));
         }
         let mut merge = Merge::new(inputs, to, None, Mode::Compact);
-        merge.seek(b"")?;
-        let mut count = 0u64;
-        while let Some(version) = merge.current() {
-            let wanted = matches!(version.state, State::Live { tag, .. } if (self.retain)(version.key, tag));
-            if wanted {
-                builder.add_version(&version)?;
-            } else if !run.reaches_the_oldest() && !sabotage::is(Sabotage::TombstoneDropped) {
-                // An older table may hold what must not show again.
-                builder.add(version.key, version.revision, None)?;
-            }
-            merge.advance()?;
-            count += 1;
-            if count.is_multiple_of(PIECE) && pause()? {
-                return Ok(false);
+        if run.has_large_values() {
+            match self.kept(run, &mut merge, pause)? {
+                Some(files) => builder.keep(files),
+                None => return Ok(false),
             }
         }
-        Ok(true)
+        each(&mut merge, pause, |version| {
+            if self.wants(version) {
+                builder.add_version(version)
+            } else if !run.reaches_the_oldest() && !sabotage::is(Sabotage::TombstoneDropped) {
+                // An older table may hold what must not show again.
+                builder.add(version.key, version.revision, None)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// The files that stay for their large values; `None` if it was stopped.
+    fn kept(
+        &self,
+        run: &Run,
+        merge: &mut Merge<'_>,
+        pause: &dyn Fn() -> Result<bool>,
+    ) -> Result<Option<BTreeSet<Holder>>> {
+        let mut wanted = Wanted::default();
+        let ended = each(merge, pause, |version| {
+            if self.wants(version) {
+                wanted.note(version);
+            }
+            Ok(())
+        })?;
+        Ok(ended.then(|| wanted.kept(&run.files(), run.share, run.other_value_files())))
+    }
+
+    fn wants(&self, version: &Version<'_>) -> bool {
+        matches!(version.state, State::Live { tag, .. } if (self.retain)(version.key, tag))
     }
 
     /// Under `LOCK`, only if the inputs are still there: the manifest names the new table instead of the run.
-    fn switch(&self, run: &Run, number: u64, table: Option<TableEntry>, file: &dyn File) -> Result<bool> {
+    fn switch(&self, run: &Run, number: u64, made: &Made, file: &dyn File) -> Result<bool> {
         let _held = self.take_lock(self.clock.boottime() + self.lock_timeout)?;
         let now = self.published_manifest()?;
         let linked =
             file.identity().map_err(|e| Error::io(format_args!("stat {}", names::table(number)), &e))?.links > 0;
-        let Some(mut new) = replaced(&now, run, table).filter(|_| linked) else { return Ok(false) };
+        let Some(mut new) = replaced(&now, run, made).filter(|_| linked) else { return Ok(false) };
         new.next_table = now.next_table.max(number + 1);
         new.generation = now.generation + 1;
         manifest::store(&*self.files.dir, &new)?;
@@ -307,25 +296,23 @@ impl Core {
     }
 }
 
-/// The manifest with the table in place of the run; `None` if the run isn't there as it was.
-fn replaced(now: &Manifest, run: &Run, table: Option<TableEntry>) -> Option<Manifest> {
-    let (tables, segments) = (run.tables(), run.segments());
-    let mut new = now.clone();
-    if segments.is_empty() {
-        let end = run.first + tables.len();
-        if now.tables.get(run.first..end)? != tables.as_slice() {
-            return None;
+/// Calls `f` with each version, from the first one on. False if it was stopped.
+fn each(
+    merge: &mut Merge<'_>,
+    pause: &dyn Fn() -> Result<bool>,
+    mut f: impl FnMut(&Version<'_>) -> Result<()>,
+) -> Result<bool> {
+    merge.seek(b"")?;
+    let mut count = 0u64;
+    while let Some(version) = merge.current() {
+        f(&version)?;
+        merge.advance()?;
+        count += 1;
+        if count.is_multiple_of(PIECE) && pause()? {
+            return Ok(false);
         }
-        new.tables.splice(run.first..end, table);
-    } else {
-        if now.segments.get(..segments.len())? != segments {
-            return None;
-        }
-        // A merge meanwhile may have made fewer tables of those before.
-        new.tables.extend(table);
-        new.segments.drain(..segments.len());
     }
-    Some(new)
+    Ok(true)
 }
 
 /// The merge that the tables' sizes, oldest first, ask for: from the oldest on that isn't much larger than all that is newer.

@@ -6,12 +6,11 @@ use super::log::Segment;
 use super::memtable::Memtable;
 use super::page::Page;
 use super::rows::RowCache;
-use super::table::{OpenError, Table};
+use super::table::Table;
 use crate::error::{Error, Result};
-use crate::files::names;
 use crate::files::storage::Access;
 use crate::format::frame::Frame;
-use crate::format::manifest::{Manifest, TableEntry};
+use crate::format::manifest::Manifest;
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::latch::{Mutex, MutexGuard};
 use crate::sabotage::{self, Sabotage};
@@ -173,7 +172,10 @@ fn build(files: &super::Files, manifest: Manifest, old: &View) -> Result<View> {
         let open = old.tables.iter().find(|t| t.entry().number == entry.number).cloned();
         tables.push(match open {
             Some(table) => table,
-            None => Arc::new(open_table(files, *entry)?),
+            None => {
+                let value_files = manifest.value_files_of(entry.number);
+                Arc::new(Table::open(&files.dir, *entry, value_files, files.store, files.cache.clone())?)
+            }
         });
     }
     let mut memtables = Vec::with_capacity(manifest.segments.len());
@@ -207,11 +209,4 @@ fn build(files: &super::Files, manifest: Manifest, old: &View) -> Result<View> {
     let same = tables.iter().map(|t| t.entry().number).eq(old.tables.iter().map(|t| t.entry().number));
     let epoch = if same { old.epoch } else { manifest.generation };
     Ok(View { manifest, tables, epoch, rows: files.rows.clone(), memtables })
-}
-
-fn open_table(files: &super::Files, entry: TableEntry) -> Result<Table> {
-    Table::open(&files.dir, entry, files.store, files.cache.clone()).map_err(|e| match e {
-        OpenError::Missing(_) => Error::corrupt(names::table(entry.number), 0, "the manifest names it, but it is gone"),
-        OpenError::Failed(e) => e,
-    })
 }

@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::files::names;
 use crate::files::storage::{Access, Directory, File};
 use crate::format::frame::{self, Frame};
-use crate::format::manifest::StoreId;
+use crate::format::manifest::{Holder, StoreId};
 use crate::format::position::{MAX_OFFSET, Position, position};
 use crate::format::segment::{HEADER_LEN, Header};
 use crate::sabotage::{self, Sabotage};
@@ -95,7 +95,7 @@ impl Segment {
 
     /// A large value that lies in the segment.
     pub fn stored(&self, extent: Extent) -> Stored<'_> {
-        Stored::Extent { file: &self.file, name: &self.name, extent }
+        Stored::Extent { file: &self.file, name: &self.name, holder: Holder::Log(self.number()), extent }
     }
 
     /// How many bytes the file has.

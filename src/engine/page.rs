@@ -216,7 +216,7 @@ impl Page {
         for at in 1..word::LEN as usize / 8 {
             self.0.store(at, 0);
         }
-        self.0.store(word::VERSION, u64::from(crate::format::manifest::FORMAT_VERSION));
+        self.0.store(word::VERSION, u64::from(crate::format::manifest::FIRST_VERSION));
         for (i, half) in store_words(&new.store).into_iter().enumerate() {
             self.0.store(word::STORE + i, half);
         }

@@ -3,10 +3,11 @@
 use super::log::{self, OpenError, Segment};
 use super::manifest;
 use super::memtable::{Memtable, Spare};
+use super::table::value_file_name;
 use crate::error::{Code, Error, Result};
 use crate::files::names::{self, Name};
 use crate::files::storage::{Access, Directory};
-use crate::format::manifest::{Manifest, SegmentEntry, StoreId, SyncMode};
+use crate::format::manifest::{Holder, Manifest, SegmentEntry, StoreId, SyncMode};
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::format::segment::HEADER_LEN;
 use crate::format::shared;
@@ -86,6 +87,7 @@ pub fn create(dir: &dyn Directory, sync: SyncMode, segment_size: u64) -> Result<
         tables: Vec::new(),
         segments: vec![SegmentEntry { number: 1, sealed: 0 }],
         voids: Vec::new(),
+        value_files: Vec::new(),
     };
     manifest::store(dir, &manifest)?;
     Ok(manifest)
@@ -159,6 +161,8 @@ pub fn recover(
             "it is older than the log: the segment after the live one has frames",
         ));
     }
+    let present = list(dir)?;
+    all_there(&present, &manifest)?;
     if write {
         // Rule 19: what a sync has covered, as the last frame or SHARED knows, isn't written again.
         let from = if durable == segment.at(end) || sabotage::is(Sabotage::AdoptedUnwritten) {
@@ -176,11 +180,30 @@ pub fn recover(
             // Rule 16: the manifest may be there without being durable.
             manifest::store(dir, &manifest)?;
         }
-        remove_strays(dir, &manifest, true)?;
+        remove_strays(dir, &present, &manifest, true)?;
     } else if manifest.sync == SyncMode::Full {
         sync_to_show(segment)?;
     }
     Ok(Recovered { manifest, live: Arc::new(index) })
+}
+
+/// Before anything is removed that the manifest doesn't name: it is no older one that was put back.
+fn all_there(present: &[String], manifest: &Manifest) -> Result<()> {
+    let tables = manifest.tables.iter().map(|table| names::table(table.number));
+    let segments = manifest.segments.iter().map(|segment| names::log(segment.number));
+    let values = manifest.value_files.iter().map(|file| value_file_name(file.holder));
+    let mut named = tables.chain(segments).chain(values);
+    if let Some(gone) = named.find(|name| !present.contains(name)) {
+        return Err(Error::corrupt(gone, 0, "the manifest names it, but it is gone"));
+    }
+    // The one after the next is made once the next is live.
+    let beyond = |name: &String| matches!(names::parse(name), Some(Name::Log(number)) if number > manifest.live() + 1);
+    match present.iter().any(beyond) {
+        true => {
+            Err(Error::corrupt(names::MANIFEST, 0, "it is older than the log: there is a segment after the next one"))
+        }
+        false => Ok(()),
+    }
 }
 
 fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
@@ -226,20 +249,22 @@ fn sync_to_show(segment: &Segment) -> Result<()> {
 
 /// Under `LOCK`: removes the files of ours that the manifest doesn't name. Tables with a number not yet given may be in the
 /// making, unless the caller is `alone`.
-pub fn remove_strays(dir: &dyn Directory, manifest: &Manifest, alone: bool) -> Result<()> {
+pub fn remove_strays(dir: &dyn Directory, present: &[String], manifest: &Manifest, alone: bool) -> Result<()> {
     let first = manifest.segments.first().map_or(0, |s| s.number);
-    for name in list(dir)? {
-        let stray = match names::parse(&name) {
-            Some(Name::Log(number)) => number < first,
+    for name in present {
+        let stray = match names::parse(name) {
+            Some(Name::Log(number)) => number < first && !manifest.keeps(Holder::Log(number)),
             Some(Name::Table(number)) => {
-                (alone || number < manifest.next_table) && manifest.tables.iter().all(|t| t.number != number)
+                (alone || number < manifest.next_table)
+                    && manifest.tables.iter().all(|t| t.number != number)
+                    && !manifest.keeps(Holder::Table(number))
             }
             _ => false,
         };
         if !stray {
             continue;
         }
-        match dir.remove(&name) {
+        match dir.remove(name) {
             // Who merged removes its inputs without LOCK, after it has switched the manifest.
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(format_args!("remove {name}"), &e)),
             _ => (),
@@ -248,7 +273,8 @@ pub fn remove_strays(dir: &dyn Directory, manifest: &Manifest, alone: bool) -> R
     Ok(())
 }
 
-fn list(dir: &dyn Directory) -> Result<Vec<String>> {
+/// The names of all files in the directory.
+pub fn list(dir: &dyn Directory) -> Result<Vec<String>> {
     dir.names().map_err(|e| Error::io(format_args!("list {}", dir.path()), &e))
 }
 
@@ -258,7 +284,17 @@ mod tests {
 
     fn manifest(store: StoreId, sync: SyncMode) -> Manifest {
         let (tables, segments, voids) = (Vec::new(), Vec::new(), Vec::new());
-        Manifest { generation: 1, store, sync, next_table: 1, segment_size: 1, tables, segments, voids }
+        Manifest {
+            generation: 1,
+            store,
+            sync,
+            next_table: 1,
+            segment_size: 1,
+            tables,
+            segments,
+            voids,
+            value_files: Vec::new(),
+        }
     }
 
     #[test]

@@ -280,6 +280,7 @@ mod tests {
     use super::*;
     use crate::files::storage::File;
     use crate::format::checksum::crc32c;
+    use crate::format::manifest::Holder;
     use std::sync::Arc;
 
     fn version<'a>(key: &'a [u8], value: &'a [u8]) -> Version<'a> {
@@ -339,7 +340,8 @@ mod tests {
         let part = (u64::from(LEN) + 3) * PART;
         for (limit, crc, is_kept) in [(part, crc, true), (part - 1, crc, false), (part, !crc, false)] {
             let rows = RowCache::new(limit);
-            let stored = Stored::Extent { file: &file, name: "table-1", extent: Extent { offset: 0, len: LEN, crc } };
+            let extent = Extent { offset: 0, len: LEN, crc };
+            let stored = Stored::Extent { file: &file, name: "table-1", holder: Holder::Table(1), extent };
             let version = Version { key: b"key", revision: 7, state: State::Live { tag: 9, stored } };
             (0..2).for_each(|_| rows.offer(1, &version, hash(b"key")));
             assert_eq!(value(&rows, 1, b"key"), is_kept.then(|| vec![5; LEN as usize]), "with a limit of {limit}");

@@ -3,6 +3,7 @@
 use super::log::{self, Segment};
 use super::store_lock::Held;
 use super::sync::Voucher;
+use super::value::INLINE_MAX;
 use super::{Core, manifest};
 use crate::error::{Code, Error, Result};
 use crate::files::storage::Access;
@@ -11,6 +12,21 @@ use crate::format::position::{Position, offset_of, segment_of};
 use crate::format::segment::{HEADER_LEN, start};
 use crate::sabotage::{self, Sabotage};
 use std::sync::Arc;
+
+/// A segment that begins with a large value gets room for so many of them,
+const VALUES: u64 = 64;
+/// but is at most so many times as large as others, and so large: it is read when the store is opened.
+const LARGER: u64 = 8;
+const LARGEST: u64 = 64 << 20;
+
+/// What the next segment has to hold.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct FirstFrame {
+    /// The length of its first frame; 0 if it isn't known.
+    pub len: u64,
+    /// The number of operations in it.
+    pub operations: u64,
+}
 
 impl Core {
     /// Takes `LOCK`, and finishes a seal that another began before anything else (rule 15).
@@ -141,10 +157,22 @@ impl Core {
         Ok(())
     }
 
-    /// Goes on in the next segment, which will hold a frame of `len` bytes: syncs the full one to `appended`, then seals
-    /// it; if that sync fails it is sealed at `committed` (rule 18).
-    pub fn roll(&self, held: &mut Held<'_>, voucher: &Voucher, len: u64) -> Result<()> {
-        self.make_next(segment_of(self.page.appended()), HEADER_LEN + len)?;
+    /// The next segment, with room for more than one large value, so that not every few of them take a seal.
+    fn make_room(&self, live: u64, first: FirstFrame) -> Result<()> {
+        let needed = HEADER_LEN + first.len;
+        let value = first.len / first.operations.max(1);
+        let is_large = value > INLINE_MAX as u64;
+        let wanted = if is_large { (VALUES * value).min(LARGER * self.segment_size).min(LARGEST) } else { 0 };
+        match self.make_next(live, needed.max(wanted)) {
+            Err(e) if e.code == Code::NoSpace && wanted > needed => self.make_next(live, needed),
+            made => made,
+        }
+    }
+
+    /// Goes on in the next segment: syncs the full one to `appended`, then seals it; if that sync fails it is sealed at
+    /// `committed` (rule 18).
+    pub fn roll(&self, held: &mut Held<'_>, voucher: &Voucher, first: FirstFrame) -> Result<()> {
+        self.make_room(segment_of(self.page.appended()), first)?;
         if sabotage::is(Sabotage::FullUnsynced) {
             self.page.raise_committed(self.page.appended());
         } else if self.mode == SyncMode::Full

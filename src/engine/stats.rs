@@ -27,7 +27,7 @@ pub struct Stats {
     pub revision: u64,
     /// Tables of the store.
     pub tables: u64,
-    /// Bytes of the tables' files.
+    /// Bytes of the tables' files, and of those that stay for the large values in them.
     pub table_bytes: u64,
     /// Versions in the tables, tombstones included.
     pub table_entries: u64,
@@ -64,7 +64,7 @@ impl Core {
         Ok(Stats {
             revision: snapshot.revision(),
             tables: view.tables.len() as u64,
-            table_bytes: view.tables.iter().map(|t| t.entry().size).sum(),
+            table_bytes: view.tables.iter().map(|t| t.size()).sum(),
             table_entries: view.tables.iter().map(|t| t.len()).sum(),
             segments: view.memtables.len() as u64,
             log_bytes: view.memtables.iter().map(|m| offset_of(m.applied())).sum(),

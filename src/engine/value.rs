@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::files::storage::File;
 use crate::format::checksum::{crc32c, matches};
+use crate::format::manifest::Holder;
 pub use crate::format::table::Extent;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub enum Stored<'a> {
         file: &'a Arc<dyn File>,
         /// The file's name, for messages.
         name: &'a str,
+        /// Which file of the store it is.
+        holder: Holder,
         /// The place in it.
         extent: Extent,
     },
@@ -53,7 +56,7 @@ impl<'a> Stored<'a> {
     pub fn copy_to(&self, out: &mut [u8]) -> Result<()> {
         match self {
             Stored::Inline(bytes) => out.copy_from_slice(bytes),
-            Stored::Extent { file, name, extent } => {
+            Stored::Extent { file, name, extent, .. } => {
                 assert_eq!(out.len(), self.len(), "the caller gives a buffer of the value's length");
                 let read = file
                     .read_at(out, extent.offset)
@@ -112,7 +115,7 @@ mod tests {
         let file: Arc<dyn File> = Arc::new(MemFile::default());
         file.write_at(b"..value", 0).unwrap();
         let good = Extent { offset: 2, len: 5, crc: crc32c(0, b"value") };
-        let stored = |extent| Stored::Extent { file: &file, name: "log-3", extent };
+        let stored = |extent| Stored::Extent { file: &file, name: "log-3", holder: Holder::Log(3), extent };
         assert_eq!(stored(good).bytes().unwrap(), &b"value"[..]);
         let mut out = [0; 5];
         stored(good).copy_to(&mut out).unwrap();

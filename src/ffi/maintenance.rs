@@ -23,7 +23,7 @@ pub unsafe extern "C" fn dirkv_compact(b: *mut dirkv_backend, err: *mut *mut dir
     boundary(err, || handle::enter(b)?.compact())
 }
 
-/// Verifies every byte on disk against its checksums and order. If something is wrong: DIRKV_CORRUPT, and the error's
+/// Verifies every byte that the store rests on against its checksums and order. If something is wrong: DIRKV_CORRUPT, and the error's
 /// message says what, one line for each finding. Changes nothing. Reads the whole store; others go on meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_check(b: *mut dirkv_backend, err: *mut *mut dirkv_error) -> dirkv_status {

@@ -141,6 +141,11 @@ impl Body {
         self.bytes.len()
     }
 
+    /// How many operations it has.
+    pub fn operations(&self) -> u32 {
+        self.count
+    }
+
     fn head(&mut self, kind: u8, key: &[u8]) -> usize {
         assert!(key.len() <= MAX_KEY, "a key is at most MAX_KEY bytes");
         let shared = shared_len(&self.last, key);

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!  0  8  magic "DIRKVMAN"
-//!  8  u32 format version
+//!  8  u32 format version: 2 if there are value files, else 1
 //! 12  u32 length of the whole file
 //! 16  u64 generation: grows by one with each new manifest
 //! 24  16 store id
 //! 40  u8  sync mode: 0 full, 1 os; 7 bytes zero
 //! 48  u64 the next table's number
 //! 56  u64 segment size
-//! 64  u32 tables; u32 segments; u32 voids; u32 zero
+//! 64  u32 tables; u32 segments; u32 voids; u32 value files
 //! 80     tables, oldest first:   u64 number, u64 from (position, excluded), u64 to (included), u64 file size
 //!        segments, oldest first: u64 number, u64 sealed end (an offset; 0 while live: the last one)
 //!        voids:                  the same, of segments that had frames beyond their sealed end; kept for ever
+//!        value files:            u64 number of the table they belong to, u32 kind: 0 log segment, 1 table; u32 zero,
+//!                                u64 its number, u64 its size; in the order of these
 //!   end  u32 CRC32C of all before
 //! ```
 
@@ -20,8 +22,10 @@ use super::checksum::{crc32c, matches};
 use super::position::{MAX_OFFSET, Position, offset_of, segment_of};
 use super::segment::{u32_at, u64_at};
 
-/// The format that this library writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest format that this library writes and reads: 2 has value files, and tables that count the large values in them.
+pub const FORMAT_VERSION: u32 = 2;
+/// What needs none of that is written in this format.
+pub const FIRST_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"DIRKVMAN";
 const HEADER_LEN: usize = 80;
 /// Numbers of segments are below this, so that positions stay below 2^63.
@@ -61,6 +65,26 @@ pub struct SegmentEntry {
     pub sealed: u64,
 }
 
+/// A file that holds large values.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Holder {
+    /// The log segment of this number.
+    Log(u64),
+    /// The table of this number.
+    Table(u64),
+}
+
+/// A segment whose frames are in a table, or a table whose versions are in another, that stays for the large values in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ValueFile {
+    /// The number of the table whose entries name it. No other table's do.
+    pub owner: u64,
+    /// Which file it is.
+    pub holder: Holder,
+    /// How many bytes of it may be named.
+    pub size: u64,
+}
+
 /// The whole manifest.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Manifest {
@@ -80,6 +104,8 @@ pub struct Manifest {
     pub segments: Vec<SegmentEntry>,
     /// Segments with frames beyond their sealed end.
     pub voids: Vec<SegmentEntry>,
+    /// Files that stay for the large values in them, in ascending order.
+    pub value_files: Vec<ValueFile>,
 }
 
 /// Why bytes are no manifest.
@@ -108,18 +134,31 @@ impl Manifest {
         self.sealed_end(segment_of(position)).is_some_and(|end| offset_of(position) > end)
     }
 
+    /// The value files of a table.
+    pub fn value_files_of(&self, table: u64) -> &[ValueFile] {
+        let end = self.value_files.partition_point(|file| file.owner <= table);
+        let start = self.value_files.partition_point(|file| file.owner < table);
+        &self.value_files[start..end]
+    }
+
+    /// Whether the file is named for the large values in it.
+    pub fn keeps(&self, holder: Holder) -> bool {
+        self.value_files.iter().any(|file| file.holder == holder)
+    }
+
     /// The bytes on disk.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
+        let version = if self.value_files.is_empty() { FIRST_VERSION } else { FORMAT_VERSION };
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.store);
         out.extend_from_slice(&u64::from(self.sync == SyncMode::Os).to_le_bytes());
         out.extend_from_slice(&self.next_table.to_le_bytes());
         out.extend_from_slice(&self.segment_size.to_le_bytes());
-        for count in [self.tables.len(), self.segments.len(), self.voids.len(), 0] {
+        for count in [self.tables.len(), self.segments.len(), self.voids.len(), self.value_files.len()] {
             out.extend_from_slice(&u32::try_from(count).expect("far fewer files than 2^32").to_le_bytes());
         }
         for t in &self.tables {
@@ -129,6 +168,15 @@ impl Manifest {
         }
         for s in self.segments.iter().chain(&self.voids) {
             for n in [s.number, s.sealed] {
+                out.extend_from_slice(&n.to_le_bytes());
+            }
+        }
+        for file in &self.value_files {
+            let (kind, number) = match file.holder {
+                Holder::Log(number) => (0, number),
+                Holder::Table(number) => (1, number),
+            };
+            for n in [file.owner, kind, number, file.size] {
                 out.extend_from_slice(&n.to_le_bytes());
             }
         }
@@ -153,25 +201,38 @@ impl Manifest {
         if u32_at(bytes, 12) as usize != bytes.len() || !matches(crc32c(0, body), u32_at(crc, 0)) {
             return Err(Flaw::Damage(12, "the length or the checksum of the manifest doesn't match"));
         }
-        let counts = [64, 68, 72].map(|at| u32_at(body, at) as usize);
+        let counts = [64, 68, 72, 76].map(|at| u32_at(body, at) as usize);
         let sync = match u64_at(body, 40) {
             0 => SyncMode::Full,
             1 => SyncMode::Os,
             _ => return Err(Flaw::Damage(40, "no sync mode has this number")),
         };
         if version == 0
-            || u32_at(body, 76) != 0
-            || HEADER_LEN + counts[0] * 32 + (counts[1] + counts[2]) * 16 != body.len()
+            || (version == FIRST_VERSION) != (counts[3] == 0)
+            || HEADER_LEN + (counts[0] + counts[3]) * 32 + (counts[1] + counts[2]) * 16 != body.len()
         {
             return Err(Flaw::Damage(64, "the counts don't fit the manifest's length"));
         }
         let (tables, rest) = body[HEADER_LEN..].split_at(counts[0] * 32);
-        let (segments, voids) = rest.split_at(counts[1] * 16);
+        let (segments, rest) = rest.split_at(counts[1] * 16);
+        let (voids, files) = rest.split_at(counts[2] * 16);
         let entries = |bytes: &[u8]| -> Vec<SegmentEntry> {
             bytes.chunks_exact(16).map(|e| SegmentEntry { number: u64_at(e, 0), sealed: u64_at(e, 8) }).collect()
         };
         let table =
             |e: &[u8]| TableEntry { number: u64_at(e, 0), from: u64_at(e, 8), to: u64_at(e, 16), size: u64_at(e, 24) };
+        let value_file = |e: &[u8]| {
+            let holder = match u64_at(e, 8) {
+                0 => Holder::Log(u64_at(e, 16)),
+                1 => Holder::Table(u64_at(e, 16)),
+                _ => return Err(Flaw::Damage(76, "no kind of file has this number")),
+            };
+            Ok(ValueFile { owner: u64_at(e, 0), holder, size: u64_at(e, 24) })
+        };
+        let mut value_files = Vec::with_capacity(counts[3]);
+        for entry in files.chunks_exact(32) {
+            value_files.push(value_file(entry)?);
+        }
         let manifest = Manifest {
             generation: u64_at(body, 16),
             store: std::array::from_fn(|i| body[24 + i]),
@@ -181,6 +242,7 @@ impl Manifest {
             tables: tables.chunks_exact(32).map(table).collect(),
             segments: entries(segments),
             voids: entries(voids),
+            value_files,
         };
         manifest.check()?;
         Ok(manifest)
@@ -198,11 +260,26 @@ impl Manifest {
         let mut segments = self.segments.iter().chain(&self.voids);
         let segments = segments.all(|s| (1..MAX_SEGMENT).contains(&s.number) && s.sealed <= MAX_OFFSET);
         let tables = self.tables.iter().all(|t| t.number < self.next_table && segment_of(t.to) < self.live());
+        if !self.value_files.is_sorted_by(|a, b| a < b) || !self.value_files.iter().all(|file| self.may_keep(file)) {
+            return Err(Flaw::Damage(
+                76,
+                "a value file belongs to no table, or is named for its frames or versions, too",
+            ));
+        }
         let counters = [self.generation, self.next_table].iter().all(|n| *n < u64::MAX);
         if segments && tables && counters && self.segment_size <= MAX_OFFSET {
             return Ok(());
         }
         Err(Flaw::Damage(16, "a number is greater than any that is ever written"))
+    }
+
+    fn may_keep(&self, file: &ValueFile) -> bool {
+        let once = match file.holder {
+            Holder::Log(number) => number > 0 && self.segments.first().is_some_and(|first| number < first.number),
+            Holder::Table(number) => number < self.next_table && self.tables.iter().all(|t| t.number != number),
+        };
+        let named = self.value_files.iter().filter(|other| other.holder == file.holder).count();
+        once && named == 1 && self.tables.iter().any(|t| t.number == file.owner)
     }
 }
 
@@ -220,13 +297,20 @@ mod tests {
             tables: vec![TableEntry { number: 3, from: 0, to: 77, size: 5 }],
             segments: vec![SegmentEntry { number: 2, sealed: 500 }, SegmentEntry { number: 3, sealed: 0 }],
             voids: vec![SegmentEntry { number: 1, sealed: 400 }],
+            value_files: vec![],
         }
+    }
+
+    /// The same with two value files.
+    fn keeping() -> Manifest {
+        let file = |holder, size| ValueFile { owner: 3, holder, size };
+        Manifest { value_files: vec![file(Holder::Log(1), 400), file(Holder::Table(2), 90)], ..sample() }
     }
 
     #[test]
     fn what_is_written_is_read_back_and_no_flipped_bit_passes() {
-        let bytes = sample().encode();
-        assert_eq!(Manifest::decode(&bytes), Ok(sample()));
+        let bytes = keeping().encode();
+        assert_eq!(Manifest::decode(&bytes), Ok(keeping()));
         for i in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[i / 8] ^= 1 << (i % 8);
@@ -291,16 +375,45 @@ mod tests {
     #[test]
     fn what_is_wrong_though_its_checksum_is_right_is_named() {
         assert_eq!(forged(|_| ()), Ok(sample()));
-        assert_eq!(forged(|b| b[8] = 2), Err(Flaw::Version(2)));
+        assert_eq!(forged(|b| b[8] = 3), Err(Flaw::Version(3)));
+        assert!(matches!(forged(|b| b[8] = 2), Err(Flaw::Damage(64, _))), "the second format has value files");
         assert!(matches!(forged(|b| b[8] = 0), Err(Flaw::Damage(64, _))));
         assert!(matches!(forged(|b| b[40] = 2), Err(Flaw::Damage(40, _))));
-        assert!(matches!(forged(|b| b[76] = 1), Err(Flaw::Damage(64, _))));
-        for at in [64, 68, 72] {
+        for at in [64, 68, 72, 76] {
             assert!(matches!(forged(|b| b[at] += 1), Err(Flaw::Damage(64, _))), "count at {at}");
         }
         let nothing = Manifest { tables: vec![], segments: vec![], voids: vec![], ..sample() };
         assert!(matches!(Manifest::decode(&nothing.encode()), Err(Flaw::Damage(80, _))));
         assert!(matches!(forged(|b| b.truncate(HEADER_LEN - 4)), Err(Flaw::Damage(0, _))));
+    }
+
+    #[test]
+    fn a_value_file_belongs_to_one_table_and_is_nothing_else() {
+        let m = keeping();
+        assert!(m.keeps(Holder::Log(1)) && m.keeps(Holder::Table(2)));
+        assert!(!m.keeps(Holder::Log(2)) && !sample().keeps(Holder::Log(1)));
+        assert_eq!((sample().encode()[8], m.encode()[8]), (1, 2), "what needs no newer format is of the first");
+        let file = |owner, holder| ValueFile { owner, holder, size: 9 };
+        for wrong in [
+            vec![file(4, Holder::Log(1))],
+            vec![file(3, Holder::Log(0))],
+            vec![file(3, Holder::Log(2))],
+            vec![file(3, Holder::Table(3))],
+            vec![file(3, Holder::Table(4))],
+            vec![file(3, Holder::Table(2)), file(3, Holder::Log(1))],
+            vec![file(3, Holder::Log(1)), file(3, Holder::Log(1))],
+            vec![file(3, Holder::Log(1)), ValueFile { size: 10, ..file(3, Holder::Log(1)) }],
+        ] {
+            let wrong = Manifest { value_files: wrong, ..sample() };
+            assert!(matches!(Manifest::decode(&wrong.encode()), Err(Flaw::Damage(76, _))), "{wrong:?}");
+        }
+        let mut bytes = m.encode();
+        let kind = bytes.len() - 4 - 24;
+        bytes[kind] = 2;
+        let end = bytes.len() - 4;
+        let crc = crc32c(0, &bytes[..end]);
+        bytes[end..].copy_from_slice(&crc.to_le_bytes());
+        assert!(matches!(Manifest::decode(&bytes), Err(Flaw::Damage(76, _))));
     }
 
     #[test]

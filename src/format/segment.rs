@@ -14,7 +14,7 @@
 //! ```
 
 use super::checksum::{crc32c, matches};
-use super::manifest::{FORMAT_VERSION, StoreId};
+use super::manifest::{FIRST_VERSION, StoreId};
 use super::position::{Position, position};
 
 /// Where the first frame begins.
@@ -42,7 +42,7 @@ impl Header {
     pub fn encode(&self) -> [u8; HEADER_LEN as usize] {
         let mut bytes = [0; HEADER_LEN as usize];
         bytes[0..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&FIRST_VERSION.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.store);
         bytes[32..40].copy_from_slice(&self.segment.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.salt.to_le_bytes());
@@ -61,7 +61,7 @@ impl Header {
         if !matches(crc32c(0, &bytes[..48]), u32_at(bytes, 48)) {
             return Err("the segment header's checksum doesn't match");
         }
-        if u32_at(bytes, 8) != FORMAT_VERSION {
+        if u32_at(bytes, 8) != FIRST_VERSION {
             return Err("the segment has another format version than the manifest");
         }
         if u32_at(bytes, 12) != 0 || bytes[52..] != [0; 12] {

@@ -3,6 +3,7 @@
 mod batches;
 mod expiry;
 mod handle;
+mod large_values;
 mod listings;
 mod locks;
 mod names;

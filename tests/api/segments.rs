@@ -2,6 +2,7 @@
 
 use super::upkeep::{counter, fill, small};
 use super::*;
+use dirkv::backend::NewItem;
 use std::fs;
 
 const SEGMENT: u64 = 64 << 10;
@@ -57,4 +58,26 @@ fn a_writer_makes_a_table_of_what_has_waited_too_long() {
     assert_eq!(most, 3, "two sealed segments and the live one");
     assert_eq!(counter(&b, "segments"), 1);
     assert_eq!(b.keys("filled", None, 0).unwrap().len(), 33);
+}
+
+/// Else every few of them would take a seal. A batch of small values is large, too, but becomes a table soon.
+#[test]
+fn a_segment_that_begins_with_a_large_value_has_room_for_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    let keys: Vec<String> = (0..1_000).map(|n| format!("{n:04}")).collect();
+    let batch: Vec<_> = keys.iter().map(|key| NewItem { key: key.as_bytes(), value: &[7; 20], ttl: 0 }).collect();
+    while counter(&b, "seals") == 0 {
+        b.upsert_items("x", &batch).unwrap();
+    }
+    assert!(sizes(&dir).iter().all(|&size| size == SEGMENT), "{:?}", sizes(&dir));
+    for (len, largest) in [(6_000, 64 * 6_000), (20_000, 8 * SEGMENT)] {
+        let before = counter(&b, "seals");
+        while counter(&b, "seals") < before + 1 {
+            b.upsert("x", "large", &vec![b'v'; len], 0).unwrap();
+        }
+        let size = sizes(&dir).into_iter().max().unwrap();
+        assert!((largest..largest + 10_000).contains(&size), "{size} for values of {len}");
+        b.compact().unwrap();
+    }
 }

@@ -290,7 +290,7 @@ fn another_stores_file_in_the_place_of_ours() {
 
 /// Gives a file's header the next format version, with a checksum that matches.
 fn make_newer(name: &str, bytes: &mut [u8]) {
-    let version = |bytes: &mut [u8], at: usize| bytes[at..at + 4].copy_from_slice(&2u32.to_le_bytes());
+    let version = |bytes: &mut [u8], at: usize| bytes[at..at + 4].copy_from_slice(&3u32.to_le_bytes());
     let seal = |bytes: &mut [u8], from: usize, to: usize| {
         let crc = dirkv::format::checksum::crc32c(0, &bytes[from..to]);
         bytes[to..to + 4].copy_from_slice(&crc.to_le_bytes());
@@ -326,7 +326,7 @@ fn a_newer_format_is_refused_by_name() {
             make_newer(name, &mut newer);
             fs::write(path.join(name), &newer).unwrap();
             let before = files(&path);
-            let what = format!("{name} of format 2 (read only: {read_only})");
+            let what = format!("{name} of format 3 (read only: {read_only})");
             let e = sample.examine(&path, read_only, &what).expect(&what);
             assert_names_damage(&e, &what);
             assert!(e.message.contains("version"), "{what}: {e}");

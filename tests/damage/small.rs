@@ -151,6 +151,8 @@ impl Small {
 
     /// The first table holds values inline and outside, the second one tombstones and a range tombstone too.
     fn fill_tables(&mut self, store: &Backend) {
+        self.put(store, "gone", "y", b"in a table that is merged");
+        self.change(store, Backend::compact);
         self.put_batch(store, "table/of items", 20, b"first");
         self.put(store, "table", "large", &[7; 4200]);
         self.put(store, "gone", "x", b"deleted with its bucket");

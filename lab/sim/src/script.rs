@@ -169,6 +169,26 @@ fn plain() -> Vec<Script> {
                 Do(0, Op::Read),
             ],
         ),
+        // Large values stay in the log, move into a table when little else is wanted of it, stay there, and go.
+        Script::new(
+            "values",
+            vec![
+                Do(0, put("k", 20_000)),
+                Do(0, put("l", 20_001)),
+                Do(0, put("m", 20_002)),
+                Do(0, Op::Compact),
+                Do(0, put("k", 10)),
+                Do(0, put("l", 11)),
+                Do(0, Op::Compact),
+                Do(0, put("k", 12)),
+                Do(0, Op::Compact),
+                Close(0),
+                Do(0, Op::Read),
+                Do(0, put("m", 13)),
+                Do(0, Op::Compact),
+                Do(0, Op::Read),
+            ],
+        ),
         Script::new(
             "ranges",
             vec![

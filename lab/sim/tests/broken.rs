@@ -83,7 +83,7 @@ fn calls() -> (u64, u64) {
     let (mut wrong, mut runs) = (0, 0);
     for script in scripts() {
         // Often enough to meet each of them; which calls these are shifts with the code.
-        for nth in (0..).step_by(7) {
+        for nth in (0..).step_by(5) {
             let run =
                 catch_unwind(AssertUnwindSafe(|| Run::survives(&script, Twist::Fail { errno: EIO, nth, times: 1 })));
             runs += 1;

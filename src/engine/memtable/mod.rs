@@ -57,6 +57,8 @@ struct Inner {
     versions: Vec<Written>,
     by_hash: HashTable<u32>,
     ranges: Arc<RangeSet>,
+    /// Whether any value stayed in the log.
+    large: bool,
     buckets: HashSet<u64, FixedState>,
     /// The key whose buckets were added to them last.
     last_noted: Vec<u8>,
@@ -191,6 +193,11 @@ impl Memtable {
         self.inner.read().ranges.clone()
     }
 
+    /// Whether a version may have its value in the log.
+    pub fn has_large_values(&self) -> bool {
+        self.inner.read().large
+    }
+
     /// Whether any key under the prefix, which ends in the separator, was ever put or deleted here.
     pub fn may_hold_bucket(&self, prefix: &[u8]) -> bool {
         self.inner.read().buckets.contains(&hash(prefix))
@@ -305,6 +312,7 @@ impl Inner {
         match op {
             Op::Put { key, tag, value, value_at } => {
                 let place = if value.len() > INLINE_MAX {
+                    self.large = true;
                     Place::Log(Extent {
                         offset: frame_at + value_at as u64,
                         len: offset(value.len()),

@@ -9,12 +9,13 @@ use crate::files::storage::File;
 use crate::format::checksum::{crc32c, matches};
 use crate::format::frame::MAX_KEY;
 use crate::format::key::{bucket_prefixes_beyond, shared_len};
-use crate::format::manifest::StoreId;
+use crate::format::manifest::{Holder, StoreId};
 use crate::format::position::Position;
 use crate::format::table::block::Content;
 use crate::format::table::block_writer::BlockWriter;
 use crate::format::table::node::NodeWriter;
 use crate::format::table::{Extent, Footer, filter, ranges};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How much is written at once.
@@ -54,6 +55,8 @@ pub struct TableBuilder {
     root: NodeWriter,
     last_key: Vec<u8>,
     ranges: Vec<OwnedRange>,
+    kept: BTreeSet<Holder>,
+    named: BTreeSet<Holder>,
 }
 
 impl TableBuilder {
@@ -71,6 +74,7 @@ impl TableBuilder {
             ranges_at: 0,
             ranges: 0,
             root_at: 0,
+            large: 0,
         };
         TableBuilder {
             file,
@@ -82,7 +86,19 @@ impl TableBuilder {
             root: NodeWriter::default(),
             last_key: Vec::new(),
             ranges: Vec::new(),
+            kept: BTreeSet::new(),
+            named: BTreeSet::new(),
         }
+    }
+
+    /// From now on large values in these files are named where they are; others are copied.
+    pub fn keep(&mut self, files: BTreeSet<Holder>) {
+        self.kept = files;
+    }
+
+    /// The other files in which values lie that were added.
+    pub fn named(&self) -> &BTreeSet<Holder> {
+        &self.named
     }
 
     /// Adds a version: `Some` tag and value, or `None` for a tombstone. Keys come in strictly ascending order.
@@ -102,6 +118,10 @@ impl TableBuilder {
             }
             Some((tag, stored)) if stored.len() <= INLINE_MAX => {
                 self.push(key, shared, revision, &Content::Inline(tag, &stored.bytes()?))?;
+            }
+            Some((tag, Stored::Extent { holder, extent, .. })) if self.kept.contains(&holder) => {
+                self.named.insert(holder);
+                self.push(key, shared, revision, &Content::Elsewhere(tag, holder, extent))?;
             }
             Some((tag, stored)) => {
                 // The block that was begun ends before the extent, if the entry finds no room in it.
@@ -227,7 +247,7 @@ impl TableBuilder {
                 }
                 crc32c(0, bytes)
             }
-            Stored::Extent { file, name, extent } => {
+            Stored::Extent { file, name, extent, .. } => {
                 let (mut done, len, mut crc) = (0, stored.len(), 0);
                 while done < len {
                     let (at, piece) = (self.buffer.len(), BUFFER.min(len - done));
@@ -249,6 +269,7 @@ impl TableBuilder {
         };
         let len = u32::try_from(stored.len());
         let len = len.map_err(|_| Error::new(Code::LimitExceeded, "a value is longer than 4 GiB"))?;
+        self.footer.large += u64::from(len);
         Ok(Extent { offset, len, crc })
     }
 

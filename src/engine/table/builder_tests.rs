@@ -1,9 +1,12 @@
 //! What a builder writes when, and what it refuses.
 
 use super::*;
-use crate::engine::table::Table;
-use crate::engine::table::memory::MemFile;
-use crate::engine::table::tests::{begin, finish};
+use crate::engine::table::memory::{MemDirectory, MemFile};
+use crate::engine::table::tests::{NAME, begin, finish};
+use crate::engine::table::{BlockCache, OpenError, Table};
+use crate::files::storage::{Access, Directory};
+use crate::format::manifest::ValueFile;
+use crate::format::segment::Header;
 
 /// A table of these keys, each with a value that fills a block, or with none.
 fn table_of(keys: &[Vec<u8>], value: Option<&[u8]>) -> Arc<Table> {
@@ -105,6 +108,54 @@ fn a_key_that_is_too_long_is_refused_and_the_table_named() {
     assert_eq!(table.verify(), Vec::<String>::new());
 }
 
+/// A large value of log segment `number`.
+fn in_log(file: &Arc<dyn File>, number: u64, extent: Extent) -> Stored<'_> {
+    Stored::Extent { file, name: "log", holder: Holder::Log(number), extent }
+}
+
+#[test]
+fn a_large_value_stays_in_a_file_that_is_kept_and_is_copied_from_others() {
+    const LEN: usize = INLINE_MAX + 1;
+    let dir = Arc::new(MemDirectory::default());
+    let logs = [1u64, 2].map(|number| {
+        let log = dir.open(&format!("log-{number}"), Access::CreateNew).unwrap();
+        log.write_at(&Header { store: NAME.store, segment: number, salt: 5 }.encode(), 0).unwrap();
+        log
+    });
+    let values = [vec![1; LEN], vec![2; LEN]];
+    let mut builder = TableBuilder::new(dir.open("table-9", Access::CreateNew).unwrap(), NAME);
+    builder.keep(BTreeSet::from([Holder::Log(2), Holder::Log(3)]));
+    for (i, (log, value)) in logs.iter().zip(&values).enumerate() {
+        log.write_at(value, 100).unwrap();
+        let extent = Extent { offset: 100, len: LEN as u32, crc: crc32c(0, value) };
+        builder.add(&[b'a' + i as u8], 200, Some((3, in_log(log, i as u64 + 1, extent)))).unwrap();
+    }
+    assert_eq!(*builder.named(), BTreeSet::from([Holder::Log(2)]), "what is kept and named");
+    let made = finish(dir.clone(), builder);
+    let file = |size| ValueFile { owner: NAME.number, holder: Holder::Log(2), size };
+    let end = 100 + LEN as u64;
+    let open = |files: &[ValueFile]| {
+        let dir: Arc<dyn Directory> = dir.clone();
+        Table::open(&dir, made.entry, files, NAME.store, Arc::new(BlockCache::new(0, 0))).map(Arc::new)
+    };
+    let table = open(&[file(end)]).unwrap();
+    let value = |key: &[u8]| table.get(key, |version| version.item().unwrap().bytes().unwrap().into_owned()).unwrap();
+    assert_eq!((value(b"a"), value(b"b")), (Some(values[0].clone()), Some(values[1].clone())));
+    assert_eq!(table.verify(), Vec::<String>::new());
+    assert_eq!((table.size(), table.footer().large), (made.entry.size + end, LEN as u64));
+
+    logs[1].write_at(&[0], end - 1).unwrap();
+    assert_eq!(table.verify(), ["log-2 is damaged at offset 100: the checksum of a value doesn't match"]);
+    for files in [&[file(end - 1)][..], &[]] {
+        let e = open(files).unwrap().get(b"b", |_| ()).unwrap_err();
+        assert!(e.message.contains("a value lies in no value file of the table"), "{e}");
+    }
+    let OpenError::Failed(e) = open(&[file(end + 1)]).unwrap_err() else { panic!("a file that was cut") };
+    assert!(e.message.contains("log-2 is damaged") && e.message.contains("of the manifest"), "{e}");
+    dir.remove("log-2").unwrap();
+    assert_eq!(open(&[file(end)]).unwrap_err(), OpenError::Missing("log-2".to_owned()));
+}
+
 #[test]
 fn a_small_value_comes_to_lie_beside_its_key_wherever_it_was() {
     let source: Arc<dyn File> = Arc::new(MemFile::default());
@@ -113,7 +164,7 @@ fn a_small_value_comes_to_lie_beside_its_key_wherever_it_was() {
     let (dir, mut builder) = begin();
     for (key, len) in [(b"a", 10), (b"b", INLINE_MAX), (b"c", INLINE_MAX + 1)] {
         let extent = Extent { offset: 0, len: len as u32, crc: crc32c(0, &value[..len]) };
-        builder.add(key, 200, Some((3, Stored::Extent { file: &source, name: "log-1", extent }))).unwrap();
+        builder.add(key, 200, Some((3, in_log(&source, 1, extent)))).unwrap();
     }
     let table = finish(dir, builder).open(0).unwrap();
     for (key, len) in [(b"a", 10), (b"b", INLINE_MAX), (b"c", INLINE_MAX + 1)] {

@@ -9,9 +9,11 @@ pub(crate) mod memory;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod value_files;
 mod verify;
 
 pub use builder::{TableBuilder, TableName};
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
 pub use reader::{OpenError, Table};
+pub use value_files::name as value_file_name;

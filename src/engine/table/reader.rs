@@ -4,13 +4,14 @@
 //! first key with the end of its neighbour. So whatever the bytes are, a walk over a table ascends and ends.
 
 use super::cache::Part;
+use super::value_files::ValueFiles;
 use super::{BlockCache, TableCursor};
 use crate::engine::ranges::RangeSet;
 use crate::engine::source::{State, Version};
 use crate::engine::value::Stored;
 use crate::error::{Code, Error, Result};
 use crate::files::storage::{Access, Directory, File};
-use crate::format::manifest::{StoreId, TableEntry};
+use crate::format::manifest::{Holder, StoreId, TableEntry, ValueFile};
 use crate::format::position::Position;
 use crate::format::table::block::{Block, Content, Entry};
 use crate::format::table::filter;
@@ -24,8 +25,8 @@ use std::sync::{Arc, OnceLock};
 /// Why a table didn't open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OpenError {
-    /// There is no such file: it may have been merged into another since the manifest was read.
-    Missing(Error),
+    /// There is no file of this name: it may have been merged into another since the manifest was read.
+    Missing(String),
     /// Anything else.
     Failed(Error),
 }
@@ -33,7 +34,8 @@ pub enum OpenError {
 impl From<OpenError> for Error {
     fn from(error: OpenError) -> Error {
         match error {
-            OpenError::Missing(e) | OpenError::Failed(e) => e,
+            OpenError::Missing(name) => Error::corrupt(name, 0, "the manifest names it, but it is gone"),
+            OpenError::Failed(e) => e,
         }
     }
 }
@@ -45,6 +47,7 @@ pub struct Table {
     name: String,
     entry: TableEntry,
     footer: Footer,
+    value_files: ValueFiles,
     cache: Arc<BlockCache>,
     root: OnceLock<Root>,
     ranges: OnceLock<Arc<RangeSet>>,
@@ -58,25 +61,39 @@ struct Root {
 }
 
 impl Table {
-    /// Opens the table that the manifest names; reads its footer only.
+    /// Opens the table that the manifest names, and its value files; reads its footer only.
     pub fn open(
         dir: &Arc<dyn Directory>,
         entry: TableEntry,
+        value_files: &[ValueFile],
         store: StoreId,
         cache: Arc<BlockCache>,
     ) -> std::result::Result<Table, OpenError> {
         let name = format!("table-{}", entry.number);
-        let file = dir.open(&name, Access::Read).map_err(|e| {
-            let error = Error::io(format!("open {name}"), &e);
-            if e.kind() == io::ErrorKind::NotFound { OpenError::Missing(error) } else { OpenError::Failed(error) }
-        })?;
-        let footer = read_footer(&file, &name, entry, store).map_err(OpenError::Failed)?;
-        Ok(Table { file, name, entry, footer, cache, root: OnceLock::new(), ranges: OnceLock::new() })
+        let file = open_file(&**dir, &name)?;
+        let footer = footer_of(&*file, &name, entry, store).map_err(OpenError::Failed)?;
+        let value_files = ValueFiles::open(&**dir, value_files, store)?;
+        Ok(Table { file, name, entry, footer, value_files, cache, root: OnceLock::new(), ranges: OnceLock::new() })
     }
 
     /// What the manifest says of it.
     pub fn entry(&self) -> TableEntry {
         self.entry
+    }
+
+    /// What the manifest says of its value files.
+    pub fn value_files(&self) -> impl Iterator<Item = ValueFile> {
+        self.value_files.entries()
+    }
+
+    /// What it takes on disk, with its value files.
+    pub fn size(&self) -> u64 {
+        self.entry.size + self.value_files().map(|file| file.size).sum::<u64>()
+    }
+
+    /// Whether it has large values, as far as it was counted.
+    pub fn has_large_values(&self) -> bool {
+        self.footer.large > 0 || self.value_files().next().is_some()
     }
 
     /// How many versions it holds, tombstones included.
@@ -135,7 +152,7 @@ impl Table {
 
     /// The footer as it is in the file now.
     pub(super) fn read_footer(&self) -> Result<Footer> {
-        read_footer(&self.file, &self.name, self.entry, self.footer.store)
+        footer_of(&*self.file, &self.name, self.entry, self.footer.store)
     }
 
     /// An entry of one of the table's blocks as a version of `key`.
@@ -144,7 +161,12 @@ impl Table {
             Content::Tombstone => State::Tombstone,
             Content::Inline(tag, value) => State::Live { tag, stored: Stored::Inline(value) },
             Content::Extent(tag, extent) => {
-                State::Live { tag, stored: Stored::Extent { file: &self.file, name: &self.name, extent } }
+                let holder = Holder::Table(self.entry.number);
+                State::Live { tag, stored: Stored::Extent { file: &self.file, name: &self.name, holder, extent } }
+            }
+            Content::Elsewhere(tag, holder, extent) => {
+                let stored = self.value_files.stored(holder, extent);
+                State::Live { tag, stored: stored.expect("read_block has found the value to be in a value file") }
             }
         };
         Version { key, revision: entry.revision, state }
@@ -262,6 +284,13 @@ impl Table {
         if !begins || block.compare(block.len() - 1, leaf.key(j)) != Ordering::Equal {
             return Err(self.damage(place.start, "a block doesn't hold the keys that its leaf says"));
         }
+        let lost = |k| match block.entry(k).content {
+            Content::Elsewhere(_, holder, extent) => self.value_files.stored(holder, extent).is_none(),
+            _ => false,
+        };
+        if (0..block.len()).any(lost) {
+            return Err(self.damage(place.start, "a value lies in no value file of the table"));
+        }
         Ok(block)
     }
 
@@ -283,24 +312,37 @@ impl Table {
     }
 }
 
-fn read_footer(file: &Arc<dyn File>, name: &str, entry: TableEntry, store: StoreId) -> Result<Footer> {
+pub(super) fn open_file(dir: &dyn Directory, name: &str) -> std::result::Result<Arc<dyn File>, OpenError> {
+    dir.open(name, Access::Read).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => OpenError::Missing(name.to_owned()),
+        _ => OpenError::Failed(Error::io(format!("open {name}"), &e)),
+    })
+}
+
+/// The footer of the table that the manifest names.
+fn footer_of(file: &dyn File, name: &str, entry: TableEntry, store: StoreId) -> Result<Footer> {
+    let footer = read_footer(file, name, entry.size)?;
+    if (footer.store, footer.number, footer.from, footer.to) != (store, entry.number, entry.from, entry.to) {
+        return Err(Error::corrupt(name, entry.size, "it is another table than the manifest names"));
+    }
+    Ok(footer)
+}
+
+/// The footer of a table of this size, whichever it is.
+pub(super) fn read_footer(file: &dyn File, name: &str, size: u64) -> Result<Footer> {
     let len = file.identity().map_err(|e| Error::io(format!("stat {name}"), &e))?.len;
-    let at = entry.size.checked_sub(FOOTER_LEN as u64).filter(|_| len == entry.size).ok_or_else(|| {
-        Error::corrupt(name, len.min(entry.size), format!("it has {len} bytes, not the {} of the manifest", entry.size))
+    let at = size.checked_sub(FOOTER_LEN as u64).filter(|_| len == size).ok_or_else(|| {
+        Error::corrupt(name, len.min(size), format!("it has {len} bytes, not the {size} of the manifest"))
     })?;
     let mut bytes = [0; FOOTER_LEN];
     let read = file.read_at(&mut bytes, at).map_err(|e| Error::io(format!("read {name} at offset {at}"), &e))?;
     if read != FOOTER_LEN {
         return Err(Error::corrupt(name, at, "the file ends too early"));
     }
-    let footer = Footer::decode(&bytes, entry.size).map_err(|flaw| match flaw {
+    Footer::decode(&bytes, size).map_err(|flaw| match flaw {
         Flaw::Damage(what) => Error::corrupt(name, at, what),
         Flaw::Version(v) => {
             Error::new(Code::Unsupported, format!("{name} has format version {v}, which is newer than this library's"))
         }
-    })?;
-    if (footer.store, footer.number, footer.from, footer.to) != (store, entry.number, entry.from, entry.to) {
-        return Err(Error::corrupt(name, at, "it is another table than the manifest names"));
-    }
-    Ok(footer)
+    })
 }

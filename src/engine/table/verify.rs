@@ -5,6 +5,7 @@ use crate::engine::source::{State, Version};
 use crate::engine::value::Stored;
 use crate::error::Error;
 use crate::format::key::bucket_prefixes;
+use crate::format::manifest::Holder;
 use crate::format::position::Position;
 use crate::format::table::filter;
 use crate::format::table::node::Node;
@@ -18,6 +19,7 @@ struct Report {
     versions: u64,
     tombstones: u64,
     bytes: u64,
+    large: u64,
 }
 
 impl Report {
@@ -81,6 +83,10 @@ impl Table {
         if report.findings.is_empty() && counts != (footer.versions, footer.tombstones, footer.bytes) {
             report.add(&self.damage(footer.root_at, "the footer counts other versions than there are"));
         }
+        // The first format doesn't count them.
+        if report.findings.is_empty() && footer.large != 0 && footer.large != report.large {
+            report.add(&self.damage(footer.root_at, "the footer counts other large values than there are"));
+        }
     }
 
     fn verify_block(&self, leaf: &Node, i: usize, j: usize, report: &mut Report) {
@@ -118,8 +124,11 @@ impl Table {
             State::Tombstone => report.tombstones += 1,
             State::Live { stored, .. } => {
                 report.bytes += stored.len() as u64;
-                if let Stored::Extent { extent, .. } = stored {
-                    report.part(self, extent.offset, extent.offset + u64::from(extent.len));
+                if let Stored::Extent { extent, holder, .. } = stored {
+                    if holder == Holder::Table(self.entry().number) {
+                        report.part(self, extent.offset, extent.offset + u64::from(extent.len));
+                        report.large += u64::from(extent.len);
+                    }
                     if let Err(e) = stored.bytes() {
                         report.add(&e);
                     }

@@ -14,12 +14,13 @@
 //!  0  u64 revision
 //!  8  u64 tag (0 of a tombstone)
 //! 16  u16 length of the rest of the key
-//! 18  u8  kind: 0 tombstone, 1 value inline, 2 value in an extent; u8 zero
+//! 18  u8  kind: 0 tombstone, 1 value inline, 2 value in an extent of this file, 3 of a log segment, 4 of another table; u8 zero
 //! 20  the rest of the key
-//!     inline: the value; extent: u64 offset, u32 length, u32 CRC32C of the value
+//!     inline: the value; extent: u64 offset, u32 length, u32 CRC32C of the value; kinds 3 and 4: u64 number of the file
 //! ```
 
 use super::{Extent, first, is_sealed, u16_at, u32_at, u64_at};
+use crate::format::manifest::Holder;
 use crate::format::position::Position;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -35,6 +36,10 @@ pub(super) const EXTENT: usize = 16;
 pub(super) const TOMBSTONE: u8 = 0;
 pub(super) const INLINE: u8 = 1;
 pub(super) const OUTSIDE: u8 = 2;
+pub(super) const IN_LOG: u8 = 3;
+pub(super) const IN_TABLE: u8 = 4;
+/// The length of the number of a file that holds a value.
+pub(super) const HOLDER: usize = 8;
 
 /// What an entry says of its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +50,8 @@ pub enum Content<'a> {
     Inline(u64, &'a [u8]),
     /// Tag and the value's place in the table's file.
     Extent(u64, Extent),
+    /// Tag and the value's place in a value file.
+    Elsewhere(u64, Holder, Extent),
 }
 
 /// An entry of a block.
@@ -68,6 +75,10 @@ pub struct Block {
 /// The first bytes of the rest of a key, such that they compare as the keys do, unless they are equal.
 pub(super) fn head_of(suffix: &[u8]) -> [u8; HEAD] {
     std::array::from_fn(|i| suffix.get(i).copied().unwrap_or(0))
+}
+
+fn extent_at(bytes: &[u8]) -> Extent {
+    Extent { offset: u64_at(bytes, 0), len: u32_at(bytes, 8), crc: u32_at(bytes, 12) }
 }
 
 impl Block {
@@ -109,6 +120,7 @@ impl Block {
                     return Err("an extent lies where it can't");
                 }
             }
+            IN_LOG | IN_TABLE if room == EXTENT + HOLDER => {}
             _ => return Err("an entry of a block is malformed"),
         }
         if self.bytes[at + 19] != 0 {
@@ -204,7 +216,9 @@ impl Block {
         let content = match self.bytes[at + 18] {
             TOMBSTONE => Content::Tombstone,
             INLINE => Content::Inline(tag, rest),
-            _ => Content::Extent(tag, Extent { offset: u64_at(rest, 0), len: u32_at(rest, 8), crc: u32_at(rest, 12) }),
+            OUTSIDE => Content::Extent(tag, extent_at(rest)),
+            IN_LOG => Content::Elsewhere(tag, Holder::Log(u64_at(rest, EXTENT)), extent_at(rest)),
+            _ => Content::Elsewhere(tag, Holder::Table(u64_at(rest, EXTENT)), extent_at(rest)),
         };
         Entry { suffix, revision: u64_at(&self.bytes, at), content }
     }
@@ -217,11 +231,13 @@ mod tests {
     use super::*;
 
     const EXTENT_OF_TEST: Extent = Extent { offset: 5, len: 6000, crc: 9 };
-    const SAMPLE: [(&[u8], u64, Content<'_>); 4] = [
+    const SAMPLE: [(&[u8], u64, Content<'_>); 6] = [
         (b"b\x01a", 10, Content::Inline(1, b"one")),
         (b"b\x01aa", 11, Content::Tombstone),
         (b"b\x01b", 12, Content::Inline(0, b"")),
         (b"b\x01c", 13, Content::Extent(7, EXTENT_OF_TEST)),
+        (b"b\x01e", 14, Content::Elsewhere(8, Holder::Log(3), Extent { offset: u64::MAX, ..EXTENT_OF_TEST })),
+        (b"b\x01f", 15, Content::Elsewhere(0, Holder::Table(u64::MAX), EXTENT_OF_TEST)),
     ];
 
     fn sample() -> Vec<u8> {
@@ -242,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_written_is_found() {
         let block = decode(&sample()).unwrap();
-        assert_eq!((block.len(), block.prefix()), (4, &b"b\x01"[..]));
+        assert_eq!((block.len(), block.prefix()), (SAMPLE.len(), &b"b\x01"[..]));
         for (i, (key, revision, content)) in SAMPLE.iter().enumerate() {
             assert_eq!(block.find(key), Some(i));
             assert_eq!(block.entry(i), Entry { suffix: &key[2..], revision: *revision, content: *content });
@@ -273,12 +289,13 @@ mod tests {
         assert_eq!(good.weight(), sample().len());
         for i in 0..good.len() {
             let kind = good.slot(i) + 18;
-            for other in (0..=3).filter(|other| *other != good.bytes[kind]) {
+            for other in (0..=5).filter(|other| *other != good.bytes[kind]) {
                 let mut bad = sample();
                 bad[kind] = other;
                 seal(&mut bad, 0, 4, 7000);
-                // Any bytes are a value, and an empty one without a tag differs from a tombstone by its kind alone.
-                let fits = other == INLINE || (i, other) == (2, TOMBSTONE);
+                // Any bytes are a value, an empty one without a tag differs from a tombstone by its kind alone, and so do values in
+                // a segment and in a table.
+                let fits = other == INLINE || [(2, TOMBSTONE), (4, IN_TABLE), (5, IN_LOG)].contains(&(i, other));
                 assert_eq!(decode(&bad).is_ok(), fits, "entry {i} as kind {other}");
             }
             let mut tagged = sample();
@@ -295,9 +312,11 @@ mod tests {
             writer.push(b"k", 1, &Content::Inline(0, &value));
             writer.finish(4, 7000, &mut out);
             let kind = decode(&out).unwrap().slot(0) + 18;
-            out[kind] = OUTSIDE;
-            seal(&mut out, 0, 4, 7000);
-            assert_eq!(decode(&out).is_ok(), len == EXTENT, "{len} bytes");
+            for (place, right) in [(OUTSIDE, EXTENT), (IN_LOG, EXTENT + HOLDER), (IN_TABLE, EXTENT + HOLDER)] {
+                out[kind] = place;
+                seal(&mut out, 0, 4, 7000);
+                assert_eq!(decode(&out).is_ok(), len == right, "{len} bytes of kind {place}");
+            }
         }
     }
 
@@ -316,7 +335,7 @@ mod tests {
     fn hostile_bytes_with_a_right_checksum_never_panic() {
         let good = sample();
         for at in 4..good.len() {
-            for value in [0, 1, 2, 3, 127, 128, 255] {
+            for value in [0, 1, 2, 3, 4, 5, 127, 128, 255] {
                 let mut bad = good.clone();
                 bad[at] = value;
                 seal(&mut bad, 0, 4, 7000);

@@ -1,8 +1,11 @@
 //! Writes data blocks, as [`super::block`] specifies them.
 
-use super::block::{Content, ENTRY, EXTENT, HEAD, HEADER, INLINE, OUTSIDE, SLOT, TARGET, TOMBSTONE, head_of};
-use super::seal;
+use super::block::{
+    Content, ENTRY, EXTENT, HEAD, HEADER, HOLDER, IN_LOG, IN_TABLE, INLINE, OUTSIDE, SLOT, TARGET, TOMBSTONE, head_of,
+};
+use super::{Extent, seal};
 use crate::format::key::shared_len;
+use crate::format::manifest::Holder;
 use crate::format::position::Position;
 
 /// Builds a block.
@@ -40,6 +43,7 @@ impl BlockWriter {
             Content::Tombstone => 0,
             Content::Inline(_, value) => value.len(),
             Content::Extent(..) => EXTENT,
+            Content::Elsewhere(..) => EXTENT + HOLDER,
         };
         let count = self.entries.len() + 1;
         let keys = self.keys.len() + key_len - shared * count;
@@ -72,10 +76,17 @@ impl BlockWriter {
                 (INLINE, tag)
             }
             Content::Extent(tag, extent) => {
-                self.values.extend_from_slice(&extent.offset.to_le_bytes());
-                self.values.extend_from_slice(&extent.len.to_le_bytes());
-                self.values.extend_from_slice(&extent.crc.to_le_bytes());
+                self.put_extent(extent);
                 (OUTSIDE, tag)
+            }
+            Content::Elsewhere(tag, holder, extent) => {
+                self.put_extent(extent);
+                let (kind, number) = match holder {
+                    Holder::Log(number) => (IN_LOG, number),
+                    Holder::Table(number) => (IN_TABLE, number),
+                };
+                self.values.extend_from_slice(&number.to_le_bytes());
+                (kind, tag)
             }
         };
         self.keys.extend_from_slice(key);
@@ -84,6 +95,12 @@ impl BlockWriter {
         fixed[8..16].copy_from_slice(&tag.to_le_bytes());
         fixed[18] = kind;
         self.entries.push((fixed, self.keys.len(), self.values.len()));
+    }
+
+    fn put_extent(&mut self, extent: Extent) {
+        self.values.extend_from_slice(&extent.offset.to_le_bytes());
+        self.values.extend_from_slice(&extent.len.to_le_bytes());
+        self.values.extend_from_slice(&extent.crc.to_le_bytes());
     }
 
     /// Appends the block, which lies at `offset` of table `number`, to `out`, and begins the next one.

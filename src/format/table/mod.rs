@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! groups, in the order of their keys:
-//!     for each data block: the extents that its entries name, in their order, then the data block   ([block])
+//!     for each data block: the extents that its entries name in this file, in their order, then the block ([block])
 //!     the group's leaf: an index of its data blocks, and a filter of its keys                       ([node])
 //! range tombstones, if there are any                                                                ([ranges])
 //! root: an index of the leaves                                                                      ([node])
@@ -11,13 +11,14 @@
 //!
 //! No byte lies between them. Blocks, nodes and range tombstones begin with a CRC32C of the rest of them, seeded with the
 //! table's number and their own offset (8 bytes each), so that none passes for another. An *extent* is the bytes of one
-//! large value; the entry that names it has its CRC32C (seed 0). To find a key takes the root, one leaf and one data block.
+//! large value, of this file or of a *value file* that the manifest names beside the table; the entry that names it has its
+//! CRC32C (seed 0). To find a key takes the root, one leaf and one data block.
 //!
 //! The footer:
 //!
 //! ```text
 //!   0  8  magic "DIRKVTAB"
-//!   8  u32 format version
+//!   8  u32 format version: 2 if large values lie in this file, else 1
 //!  12  u32 zero
 //!  16  16 store id
 //!  32  u64 table number, as in the file's name
@@ -26,7 +27,7 @@
 //!  72  u64 bytes of all keys and values
 //!  80  u64 where the range tombstones begin; 88 u64 how many
 //!  96  u64 where the root begins; it ends where the footer begins
-//! 104  20 zero
+//! 104  u64 bytes of the large values in this file (0 in format 1, which doesn't count them); 112 12 zero
 //! 124  u32 CRC32C of bytes 0..124
 //! ```
 
@@ -37,7 +38,7 @@ pub mod node;
 pub mod ranges;
 
 use super::checksum::{crc32c, matches};
-use super::manifest::{FORMAT_VERSION, StoreId};
+use super::manifest::{FIRST_VERSION, FORMAT_VERSION, StoreId};
 use super::position::Position;
 use std::hint::select_unpredictable;
 
@@ -79,6 +80,8 @@ pub struct Footer {
     pub ranges: u64,
     /// Where the root begins.
     pub root_at: u64,
+    /// The bytes of the large values in this file; 0 if they weren't counted.
+    pub large: u64,
 }
 
 /// Why bytes are no footer.
@@ -95,7 +98,8 @@ impl Footer {
     pub fn encode(&self) -> [u8; FOOTER_LEN] {
         let mut bytes = [0; FOOTER_LEN];
         bytes[0..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let version = if self.large == 0 { FIRST_VERSION } else { FORMAT_VERSION };
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.store);
         let numbers = [
             self.number,
@@ -107,6 +111,7 @@ impl Footer {
             self.ranges_at,
             self.ranges,
             self.root_at,
+            self.large,
         ];
         for (at, n) in (32..).step_by(8).zip(numbers) {
             bytes[at..at + 8].copy_from_slice(&n.to_le_bytes());
@@ -129,7 +134,7 @@ impl Footer {
         if version == 0 || !matches(crc32c(0, &bytes[..124]), u32_at(bytes, 124)) {
             return Err(Flaw::Damage("the checksum of the table's footer doesn't match"));
         }
-        if bytes[12..16] != [0; 4] || bytes[104..124] != [0; 20] {
+        if bytes[12..16] != [0; 4] || bytes[112..124] != [0; 12] {
             return Err(Flaw::Damage("a reserved byte of the table's footer isn't zero"));
         }
         let footer = Footer {
@@ -143,10 +148,12 @@ impl Footer {
             ranges_at: u64_at(bytes, 80),
             ranges: u64_at(bytes, 88),
             root_at: u64_at(bytes, 96),
+            large: u64_at(bytes, 104),
         };
         let end = size.checked_sub(FOOTER_LEN as u64);
         let ordered = footer.ranges_at <= footer.root_at && end.is_some_and(|end| footer.root_at <= end);
-        let counted = (footer.ranges == 0) == (footer.ranges_at == footer.root_at);
+        let counted = (footer.ranges == 0) == (footer.ranges_at == footer.root_at)
+            && (version == FIRST_VERSION) == (footer.large == 0);
         if !ordered || !counted || footer.from >= footer.to || footer.tombstones > footer.versions {
             return Err(Flaw::Damage("the numbers in the table's footer contradict each other"));
         }
@@ -219,6 +226,7 @@ mod tests {
             ranges_at: 100,
             ranges: 1,
             root_at: 140,
+            large: 60,
         }
     }
 
@@ -236,8 +244,11 @@ mod tests {
     #[test]
     fn a_newer_format_is_named_and_contradictions_are_found() {
         let mut newer = sample().encode();
-        newer[8] = 2;
-        assert_eq!(Footer::decode(&newer, 300), Err(Flaw::Version(2)));
+        newer[8] = 3;
+        assert_eq!(Footer::decode(&newer, 300), Err(Flaw::Version(3)));
+        let first = Footer { large: 0, ..sample() };
+        assert_eq!((first.encode()[8], sample().encode()[8]), (1, 2), "what needs no newer format is of the first");
+        assert_eq!(Footer::decode(&first.encode(), 300), Ok(first));
         assert!(Footer::decode(&sample().encode(), 267).is_err(), "the root begins beyond the footer");
         assert!(Footer::decode(&sample().encode(), 268).is_ok());
         assert!(Footer::decode(&sample().encode(), 5).is_err());
@@ -253,7 +264,7 @@ mod tests {
 
     #[test]
     fn each_reserved_byte_of_a_footer_is_zero() {
-        for at in (12..16).chain(104..124) {
+        for at in (12..16).chain(112..124) {
             let mut bytes = sample().encode();
             bytes[at] = 1;
             let crc = crc32c(0, &bytes[..124]);

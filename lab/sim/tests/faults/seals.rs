@@ -1,6 +1,7 @@
 //! What can't be vouched for is sealed off: who gets which error, who sees what, and how others go on.
 
-use dirkv::Code;
+use dirkv::backend::NewItem;
+use dirkv::{Backend, Code};
 use dirkv::files::storage::{Access, Directory, File, Lock};
 use dirkv_sim::machine::{Action, Call, EIO, ENOSPC, Machine, Plan};
 use dirkv_sim::process::{Process, SimDirectory};
@@ -31,6 +32,15 @@ pub fn hold(machine: &Arc<Machine>) -> Arc<dyn File> {
     let lock = SimDirectory(Process::start(machine)).open("LOCK", Access::Write).unwrap();
     assert!(lock.try_lock(Lock::Exclusive).unwrap());
     lock
+}
+
+/// So many values fill a segment together, while none is so large that it would stay in the log.
+pub const FILL: usize = 16;
+
+pub fn fill(store: &Backend, bucket: &str) -> dirkv::Result<u64> {
+    let keys: Vec<String> = (0..FILL).map(|n| format!("{n:02}")).collect();
+    let items: Vec<_> = keys.iter().map(|key| NewItem { key: key.as_bytes(), value: &[2; 4_000], ttl: 0 }).collect();
+    store.upsert_items(bucket, &items)
 }
 
 /// Opened anew, with and without a power cut, the store holds these keys.
@@ -199,10 +209,10 @@ fn what_was_decided_on_a_failed_write_does_not_happen() {
 fn nothing_is_appended_behind_a_seal_that_has_begun() {
     let machine = Machine::new(4);
     let a = open(&machine);
-    a.store().upsert("", "before", b"1", 0).unwrap();
+    a.store().upsert("", "before", &[1; 4_000], 0).unwrap();
     let lock = hold(&machine);
     scope(|threads| {
-        let first = threads.spawn(|| a.store().upsert("", "large", &[2; 65_400], 0));
+        let first = threads.spawn(|| fill(a.store(), "much"));
         sleep(Duration::from_millis(40));
         let second = threads.spawn(|| a.store().upsert("", "small", b"1", 0));
         sleep(Duration::from_millis(40));
@@ -365,5 +375,22 @@ fn what_a_merge_could_not_make_durable_costs_no_file() {
         let disk = machine.cut();
         let again = open(&boot(disk, seed));
         assert_eq!(dump(again.store()).unwrap().len(), 1, "seed {seed}, the first failed: {failed}");
+    }
+}
+
+#[test]
+fn where_there_is_no_room_for_many_large_values_there_is_for_one() {
+    for (times, goes_on) in [(1, true), (2, false)] {
+        let machine = Machine::new(4);
+        let a = open(&machine);
+        a.store().upsert("", "first", &[1; 60_000], 0).unwrap();
+        machine.plan(Plan::next(Call::Allocate, "log-2", times, Action::Fail(ENOSPC)));
+        let put = a.store().upsert("", "second", &[2; 70_000], 0);
+        assert_eq!(code(put), (!goes_on).then_some(Code::NoSpace), "{times} refusals");
+        assert!(machine.plan_is_over());
+        machine.no_plan();
+        a.store().upsert("", "second", &[2; 70_000], 0).unwrap();
+        drop(a);
+        holds(&machine, &["first", "second"]);
     }
 }

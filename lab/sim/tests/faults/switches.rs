@@ -8,7 +8,7 @@ use dirkv_sim::process::{Process, SimDirectory};
 use dirkv_sim::world::{Handle, boot, dump};
 use std::sync::Arc;
 
-use super::seals::{code, in_time};
+use super::seals::{FILL, code, fill, in_time};
 use super::stops::Stopped;
 
 fn open(machine: &Arc<Machine>) -> Handle {
@@ -119,7 +119,7 @@ fn a_number_is_free_again(loser_goes_first: bool) {
     let second = Stopped::at(&machine, chooses_number(), second, |store| store.compact());
     let before = tables(&machine);
     for n in 0..6 {
-        writer.store().upsert("", format!("large-{n}"), &[n; 60_000], 0).unwrap();
+        fill(writer.store(), &format!("much-{n}")).unwrap();
     }
     let after = tables(&machine);
     assert!(after.len() > before.len(), "a flush that is due gives a greater number");
@@ -137,8 +137,8 @@ fn a_number_is_free_again(loser_goes_first: bool) {
     let (one, other) = if loser_goes_first { (first, second) } else { (second, first) };
     one.goes_on().unwrap();
     other.goes_on().unwrap();
-    holds(&boot(machine.clone_disk(9), 9), 7);
-    holds(&machine, 7);
+    holds(&boot(machine.clone_disk(9), 9), 1 + 6 * FILL);
+    holds(&machine, 1 + 6 * FILL);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn two_that_make_the_same_file_at_once_have_one() {
 fn flushing(machine: &Arc<Machine>, matches: fn(Call, &str) -> bool) -> Stopped<()> {
     Stopped::at(machine, matches, open(machine), |store| {
         for n in 0..6 {
-            store.upsert("", format!("large-{n}"), &[n; 60_000], 0).unwrap();
+            fill(store, &format!("much-{n}")).unwrap();
         }
     })
 }
@@ -265,7 +265,7 @@ fn a_stray_that_another_removes_is_gone() {
     }
     cleaner.goes_on().unwrap();
     writer.goes_on();
-    holds(&machine, 6);
+    holds(&machine, 6 * FILL);
 }
 
 #[test]
@@ -278,5 +278,5 @@ fn a_table_in_the_making_is_no_stray() {
     assert_eq!((made.len(), tables(&machine)), (1, made));
     cleaner.goes_on().unwrap();
     writer.goes_on();
-    holds(&machine, 6);
+    holds(&machine, 6 * FILL);
 }
