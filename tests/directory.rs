@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use dirkv::{Backend, Code, Error};
 use support::{Child, Part, Watchdog, assert_clean, copy, dump, files, is_root, open, open_with, skipped};
@@ -264,20 +265,41 @@ fn assert_refuses_changes(store: &Backend, what: &str) -> Error {
     e
 }
 
+/// What becomes of a file under running processes.
+const FATES: [&str; 4] = ["removed", "replaced", "moved away", "moved away and replaced"];
+
+fn meet(fate: &str, file: &Path) {
+    let bytes = fs::read(file).unwrap();
+    match fate.starts_with("moved") {
+        true => fs::rename(file, file.parent().unwrap().with_extension("away")).unwrap(),
+        false => fs::remove_file(file).unwrap(),
+    }
+    if fate.ends_with("replaced") {
+        fs::write(file, bytes).unwrap();
+    }
+}
+
+/// Commits for long enough that the names aren't looked up each time any more; or right after the directory was changed.
+fn commit_before(store: &Backend, path: &Path, quiet: bool) {
+    let begun = Instant::now();
+    fs::write(path.join("a change"), "").unwrap();
+    store.upsert("a", "before", b"x", 0).unwrap();
+    while quiet && begun.elapsed() < Duration::from_millis(50) {
+        store.upsert("a", "before", b"x", 0).unwrap();
+    }
+}
+
 #[test]
 fn files_removed_or_replaced_under_running_processes() {
     let _watchdog = Watchdog::new("files_removed_or_replaced_under_running_processes");
     for name in ["LOCK", "SHARED"] {
-        for replaced in [false, true] {
-            let what = format!("{name} {}", if replaced { "replaced" } else { "removed" });
+        for (fate, quiet) in FATES.into_iter().flat_map(|fate| [(fate, true), (fate, false)]) {
+            let what = format!("{name} {fate}");
             let (_dir, path) = sample();
             let (one, two) = (open(&path), open(&path));
-            two.upsert("a", "before", b"x", 0).unwrap();
-            let bytes = fs::read(path.join(name)).unwrap();
-            fs::remove_file(path.join(name)).unwrap();
-            if replaced {
-                fs::write(path.join(name), bytes).unwrap();
-            }
+            two.upsert("a", "before", b"w", 0).unwrap();
+            commit_before(&one, &path, quiet);
+            meet(fate, &path.join(name));
             for store in [&one, &two] {
                 let e = assert_refuses_changes(store, &what);
                 assert!(e.message.contains(name), "{what}: {e}");

@@ -14,6 +14,10 @@ use std::time::Duration;
 /// flock has no queue: a holder that is killed bumps no futex word, so waiters look again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
+/// For so long (nanoseconds) the directory is believed that no name changed: it tells by the system's time, which can be set
+/// back.
+const BELIEVED: u64 = 100_000_000;
+
 /// The file, its identity, and what only its holder may touch.
 #[derive(Debug)]
 pub struct StoreLock {
@@ -28,6 +32,8 @@ pub struct StoreLock {
 pub struct Writer {
     /// The descriptor that vouches for the live segment.
     pub voucher: Option<Arc<Voucher>>,
+    /// The last change of the directory when the names were looked up, and when that was, on the boot-time clock.
+    looked_up: Option<(i64, u64)>,
 }
 
 /// The lock, held. Dropping it unlocks by LOCK_UN and wakes those who wait.
@@ -63,8 +69,8 @@ impl StoreLock {
             let _ = self.file.unlock();
             return Err(e);
         }
-        let held = Held { lock: self, page, writer };
-        self.still_ours(dir)?;
+        let mut held = Held { lock: self, page, writer };
+        self.still_ours(dir, clock.boottime(), &mut held.writer)?;
         Ok(held)
     }
 
@@ -86,7 +92,16 @@ impl StoreLock {
     }
 
     /// `LOCK` or `SHARED` replaced or unlinked under us would be a second truth.
-    fn still_ours(&self, dir: &dyn Directory) -> Result<()> {
+    fn still_ours(&self, dir: &dyn Directory, now: u64, writer: &mut Writer) -> Result<()> {
+        // Before the lookups, so that what changes meanwhile is another change.
+        let changed = dir.changed();
+        if let (Some(changed), Some((known, at))) = (changed, writer.looked_up)
+            && changed == known
+            && now - at < BELIEVED
+        {
+            return Ok(());
+        }
+        writer.looked_up = None;
         for (name, ours) in [(names::LOCK, &self.identity), (names::SHARED, &self.shared)] {
             match dir.identity(name) {
                 Ok(now) if (now.device, now.inode) == (ours.device, ours.inode) => (),
@@ -96,6 +111,7 @@ impl StoreLock {
                 }
             }
         }
+        writer.looked_up = changed.map(|changed| (changed, now));
         Ok(())
     }
 }

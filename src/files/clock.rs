@@ -12,12 +12,12 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn wall(&self) -> i64 {
-        nanoseconds(ClockId::Realtime)
+        now(ClockId::Realtime)
     }
 
     fn boottime(&self) -> u64 {
         // Never negative: it counts from boot.
-        u64::try_from(nanoseconds(ClockId::Boottime)).unwrap_or(0)
+        u64::try_from(now(ClockId::Boottime)).unwrap_or(0)
     }
 
     fn yield_now(&self) {
@@ -29,9 +29,19 @@ impl Clock for SystemClock {
     }
 }
 
-fn nanoseconds(clock: ClockId) -> i64 {
+/// When the kernel's clock last ticked, in nanoseconds since the epoch: what it stamps files with.
+pub(super) fn last_tick() -> i64 {
+    now(ClockId::RealtimeCoarse)
+}
+
+fn now(clock: ClockId) -> i64 {
     let now = clock_gettime(clock);
-    now.tv_sec.saturating_mul(NANOS).saturating_add(now.tv_nsec)
+    nanoseconds(now.tv_sec, now.tv_nsec)
+}
+
+/// Seconds and nanoseconds in one number.
+pub(super) fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(NANOS).saturating_add(nanoseconds)
 }
 
 #[cfg(test)]

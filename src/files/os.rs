@@ -6,14 +6,18 @@ use super::names::{self, Name};
 use super::shared_map::Mapping;
 use super::shared_view::View;
 use super::storage::{Access, Directory, File, Identity, Lock, SharedPage};
-use super::{flock, storage};
+use super::{clock, flock, storage};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use std::any::Any;
 use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The coarsest stamps of any filesystem, in nanoseconds.
+const CUT: i64 = 2_000_000_000;
 
 /// A directory of a local filesystem. [`super::prepare::open_directory`] makes one from a path.
 #[derive(Debug)]
@@ -34,6 +38,16 @@ impl RealDirectory {
     /// What kind of filesystem it lies on.
     pub fn filesystem(&self) -> Filesystem {
         self.filesystem
+    }
+
+    /// A change of a name is stamped before the name is seen to change. Both happen under a lock of the kernel's, under which it
+    /// reads a directory, too: what is read doesn't matter.
+    fn await_changes(&self) -> io::Result<()> {
+        let mut entries = [MaybeUninit::uninit(); 512];
+        match RawDir::new(&self.descriptor, &mut entries).next() {
+            Some(Err(error)) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn open_existing(&self, name: &str, access: OFlags) -> io::Result<RealFile> {
@@ -112,7 +126,19 @@ impl Directory for RealDirectory {
     }
 
     fn identity(&self, name: &str) -> io::Result<Identity> {
+        self.await_changes()?;
         Ok(identity(&retry_on_intr(|| fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW))?))
+    }
+
+    // The fields have other widths on other machines.
+    #[allow(clippy::unnecessary_cast, clippy::cast_possible_wrap)]
+    fn changed(&self) -> Option<i64> {
+        let stat = fs::fstat(&self.descriptor).ok()?;
+        let changed = clock::nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+        // A change is stamped with the time of the last tick or a later one, which some filesystems cut, to whole seconds or
+        // worse. A second change may get the same stamp until that tick, or what it was cut to, is over.
+        let grain = if changed % 1_000 == 0 { CUT } else { 1_000 };
+        (clock::last_tick() > changed.saturating_add(grain)).then_some(changed)
     }
 
     fn map(&self, file: &Arc<dyn File>, writable: bool) -> io::Result<Arc<dyn SharedPage>> {
@@ -238,7 +264,7 @@ fn identity(stat: &Stat) -> storage::Identity {
 mod tests {
     use super::*;
     use crate::files::prepare::open_directory;
-    use crate::files::quiet_thread::testing::{mount, soon, with_mounts, without_stdio};
+    use crate::files::quiet_thread::testing::{mount, skipped, soon, with_mounts, without_stdio};
     use std::os::unix::fs::symlink;
 
     fn store() -> (tempfile::TempDir, RealDirectory) {
@@ -313,6 +339,63 @@ mod tests {
         assert_ne!(directory.identity("LOCK").unwrap().inode, first.inode);
         directory.remove("LOCK").unwrap();
         assert_eq!(directory.identity("LOCK").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    /// Whatever was told before a change isn't told after it, however soon it follows the one before. The first few come late
+    /// enough for something to be told.
+    #[track_caller]
+    fn assert_told_apart(directory: &RealDirectory, late: usize) {
+        let create = |name: &str| drop(directory.open(name, Access::CreateNew).unwrap());
+        let changes: [&dyn Fn(); 5] = [
+            &|| create("LOCK"),
+            &|| create("other"),
+            &|| directory.rename("other", "LOCK").unwrap(),
+            &|| directory.rename("LOCK", "away").unwrap(),
+            &|| directory.remove("away").unwrap(),
+        ];
+        let mut told = 0;
+        for at in 0..2_000 {
+            if at < late {
+                soon(|| directory.changed().is_some());
+            }
+            let before = directory.changed();
+            changes[at % changes.len()]();
+            assert!(before.is_none() || directory.changed() != before, "change {at}: {before:?}");
+            told += usize::from(before.is_some());
+        }
+        assert!(told >= late);
+    }
+
+    #[test]
+    fn no_change_of_a_name_is_taken_for_an_earlier_one() {
+        let (path, directory) = store();
+        assert_told_apart(&directory, 10);
+        soon(|| directory.changed().is_some());
+        let before = directory.changed();
+        std::fs::write(path.path().join("link"), "x").unwrap();
+        assert_ne!(directory.changed(), before);
+        soon(|| directory.changed().is_some());
+        let before = directory.changed();
+        std::fs::write(path.path().join("link"), "xyz").unwrap();
+        assert_eq!(directory.changed(), before, "no name changed");
+    }
+
+    /// An ext4 whose inodes have no room for more than seconds.
+    #[test]
+    fn no_change_of_a_name_is_taken_for_an_earlier_one_of_the_same_second() {
+        let base = tempfile::tempdir().unwrap();
+        let (image, point) = (base.path().join("image"), base.path().join("mounted"));
+        std::fs::create_dir(&point).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+        let made = std::process::Command::new("mkfs.ext4").args(["-q", "-I", "128"]).arg(&image).output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            return skipped("needs mkfs.ext4");
+        }
+        with_mounts(|| {
+            mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
+            let directory = open_directory(&point, 0o700, 0o600, false).unwrap();
+            assert_told_apart(&directory, 2);
+        });
     }
 
     #[test]

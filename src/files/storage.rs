@@ -57,8 +57,14 @@ pub trait Directory: Send + Sync + Debug {
     fn may_change(&self) -> io::Result<()> {
         Ok(())
     }
-    /// What a name refers to now.
+    /// What a name refers to now. Changes of names that are under way are waited for.
     fn identity(&self, name: &str) -> io::Result<Identity>;
+    /// When a name was last created, renamed or removed here, in nanoseconds since the epoch; `None` unless it is sure that the
+    /// next such change will be another instant. Asked before [`Directory::identity`]: as long as the answer is the same,
+    /// so is what a name refers to, unless the system's time was set back to that very instant.
+    fn changed(&self) -> Option<i64> {
+        None
+    }
     /// Maps the file as the shared page; `writable` false gives a view on which a store is an error of the caller's.
     fn map(&self, file: &Arc<dyn File>, writable: bool) -> io::Result<Arc<dyn SharedPage>>;
     /// Random bits for salts and ids, which nobody can guess.

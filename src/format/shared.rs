@@ -51,6 +51,9 @@ pub const UNLOCKED: usize = 40;
 /// How many wait for `LOCK`; a hint, since a killed waiter stays counted.
 pub const LOCK_WAITERS: usize = 41;
 
+/// What the kernel stores here to find out whether the page can be written; nobody reads it.
+pub const TOUCHED: usize = 48;
+
 /// The bit of `committed` that says frozen.
 pub const FROZEN: u64 = 1 << 63;
 
