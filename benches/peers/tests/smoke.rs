@@ -8,6 +8,10 @@ use std::process::{Command, Output};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_peers");
 
+/// Lines in which the raw limit answers, too: from a file, from memory, in order.
+const READS: [&str; 6] =
+    ["get.large", "growth.get.3000", "growth.list-of-100.3000", "list.items-of-100", "list.keys-of-100", "ycsb.c"];
+
 fn peers(arguments: &[&str], folder: &Path) -> Output {
     let output = Command::new(PROGRAM).args(arguments).current_dir(folder).output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -33,6 +37,11 @@ fn every_line_runs_and_every_answer_is_right() {
                 assert!(metric != "Rate" || samples.iter().all(|s| *s > 0.0), "{}: {engine} did nothing", line["id"]);
             }
         }
+    }
+    // What the machine can do stands beside gets and short listings, too.
+    for read in READS {
+        let line = lines.iter().find(|line| line["id"] == read).unwrap_or_else(|| panic!("no line {read}"));
+        assert!(line["figures"]["Rate"]["raw"].is_array(), "{read} without the raw limit");
     }
     let table = fs::read_to_string(out.join("peers.md")).unwrap();
     for line in lines {

@@ -34,7 +34,8 @@ pub fn markdown(report: &Report) -> String {
 const EXPLAINED: &str = "
 A figure is dirkv's over the other's, so that more than 1 is in dirkv's favour (of memory, disk and latencies the inverse): the
 median of the rounds' ratios, and in brackets the middle half of them. `-` does not take part: fjall and the raw limit
-belong to one process, the raw limit can't list, no peer has locks. An absolute figure stands where the bound is one.
+belong to one process, the raw limit reads nothing that was changed, no peer has locks. An absolute figure stands where the
+bound is one.
 
 ";
 
