@@ -66,8 +66,9 @@ fn a_durable_commit_syncs_in_every_engine() {
     peers(&["--tiny", "--only", "batch.threads-1", "--seed", "5"], folder.path());
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("results/peers.json")).unwrap()).unwrap();
+    assert!(json["lines"][0]["figures"]["Rate"]["raw-twice"].is_array(), "much is written, but not twice");
     let syncs = json["syncs"].as_array().unwrap();
-    assert_eq!(syncs.len(), 6);
+    assert_eq!(syncs.len(), 7);
     for engine in syncs {
         for operation in engine[1].as_array().unwrap() {
             assert!(operation.as_str().unwrap().contains("sync"), "{engine}");

@@ -3,6 +3,8 @@
 //! - A change is one `pwrite` of the key's and the value's bytes at the end of a file, and one `fdatasync`, if it has to be
 //!   durable. The file's blocks are allocated and written ahead, so that nothing of the filesystem's own changes with it. At
 //!   its end it begins again at the front. It is not an engine: a change can't be read back.
+//!   Raw twice does that, and a thread of its own writes as many bytes to a second file of that kind, which is synced each 4 MiB.
+//!   It takes part where much is written.
 //! - A get is a lookup in a `RwLock<HashMap>` that was filled beforehand; threads share it. (It has 10^6 keys at most: 10^7 and
 //!   the caches of all others don't fit into memory together.)
 //! - Where caches have to be small, nobody can have such a map. A get is one `pread` of the 4 KiB that hold the value, from a
@@ -14,6 +16,7 @@
 
 mod maps;
 mod slots;
+mod table;
 
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
@@ -26,6 +29,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use self::maps::Maps;
 use self::slots::Slots;
+use self::table::Table;
 use super::{Engine, Leases, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
@@ -41,28 +45,21 @@ pub struct Raw {
     beside: PathBuf,
     end: AtomicU64,
     full: bool,
+    /// Of raw twice only.
+    table: Option<Table>,
     maps: RwLock<Maps>,
     /// In place of the maps, where caches have to be small.
     slots: Option<Slots>,
 }
 
 impl Raw {
-    pub fn open(folder: &Path, setup: &Setup) -> Result<Raw> {
-        let path = folder.join("data.raw");
-        let ready = path.exists();
-        let open = |path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let (file, lock) = (open(path)?, open(folder.join("lock.raw"))?);
-        if !ready {
-            let block = vec![0x55; PIECE];
-            for at in (0..SIZE).step_by(block.len()) {
-                file.write_all_at(&block, at)?;
-            }
-            file.sync_all()?;
-        }
+    pub fn open(folder: &Path, setup: &Setup, twice: bool) -> Result<Raw> {
+        let (file, lock) = (ahead(&folder.join("data.raw"))?, open(&folder.join("lock.raw"))?);
+        let table = if twice { Some(Table::new(ahead(&folder.join("table.raw"))?)) } else { None };
         let beside = folder.join("beside.raw");
         let slots = if setup.frugal { Some(Slots::open(&folder.join("slots.raw"))?) } else { None };
         let (end, full) = (AtomicU64::new(0), setup.sync == Sync::Full);
-        Ok(Raw { file, lock, beside, end, full, maps: RwLock::default(), slots })
+        Ok(Raw { file, lock, beside, end, full, table, maps: RwLock::default(), slots })
     }
 
     fn maps(&self) -> Result<RwLockReadGuard<'_, Maps>> {
@@ -79,8 +76,26 @@ impl Raw {
         if self.full {
             self.file.sync_data()?;
         }
-        Ok(())
+        self.table.as_ref().map_or(Ok(()), |table| table.add(len))
     }
+}
+
+fn open(path: &Path) -> Result<File> {
+    Ok(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?)
+}
+
+/// A file whose blocks are allocated and written.
+fn ahead(path: &Path) -> Result<File> {
+    let ready = path.exists();
+    let file = open(path)?;
+    if !ready {
+        let block = vec![0x55; PIECE];
+        for at in (0..SIZE).step_by(block.len()) {
+            file.write_all_at(&block, at)?;
+        }
+        file.sync_all()?;
+    }
+    Ok(file)
 }
 
 impl Engine for Raw {
@@ -198,7 +213,7 @@ mod tests {
     use crate::names::{Names, Shape};
 
     fn open(folder: &Path, frugal: bool) -> Raw {
-        Raw::open(folder, &Setup { sync: Sync::Os, shared: false, frugal }).unwrap()
+        Raw::open(folder, &Setup { sync: Sync::Os, shared: false, frugal }, false).unwrap()
     }
 
     fn fill(raw: &Raw, names: &Names) {

@@ -1,6 +1,6 @@
 //! What lies in a file: each value in a slot, whose place follows from the number in its key, so that nothing is looked up.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub struct Slots(File);
 
 impl Slots {
     pub fn open(path: &Path) -> Result<Slots> {
-        Ok(Slots(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?))
+        Ok(Slots(super::open(path)?))
     }
 
     pub fn fill(&self, items: &[(Name<'_>, &[u8])]) -> Result<()> {
