@@ -8,6 +8,10 @@ use std::process::{Command, Output};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_peers");
 
+/// Lines in which the raw limit answers, too: from a file, from memory, in order.
+const READS: [&str; 6] =
+    ["get.large", "growth.get.3000", "growth.list-of-100.3000", "list.items-of-100", "list.keys-of-100", "ycsb.c"];
+
 fn peers(arguments: &[&str], folder: &Path) -> Output {
     let output = Command::new(PROGRAM).args(arguments).current_dir(folder).output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -34,6 +38,11 @@ fn every_line_runs_and_every_answer_is_right() {
             }
         }
     }
+    // What the machine can do stands beside gets and short listings, too.
+    for read in READS {
+        let line = lines.iter().find(|line| line["id"] == read).unwrap_or_else(|| panic!("no line {read}"));
+        assert!(line["figures"]["Rate"]["raw"].is_array(), "{read} without the raw limit");
+    }
     let table = fs::read_to_string(out.join("peers.md")).unwrap();
     for line in lines {
         let title = line["title"].as_str().unwrap();
@@ -57,8 +66,9 @@ fn a_durable_commit_syncs_in_every_engine() {
     peers(&["--tiny", "--only", "batch.threads-1", "--seed", "5"], folder.path());
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("results/peers.json")).unwrap()).unwrap();
+    assert!(json["lines"][0]["figures"]["Rate"]["raw-twice"].is_array(), "much is written, but not twice");
     let syncs = json["syncs"].as_array().unwrap();
-    assert_eq!(syncs.len(), 6);
+    assert_eq!(syncs.len(), 7);
     for engine in syncs {
         for operation in engine[1].as_array().unwrap() {
             assert!(operation.as_str().unwrap().contains("sync"), "{engine}");

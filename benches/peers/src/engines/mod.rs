@@ -33,11 +33,13 @@ pub enum Kind {
     Fjall,
     /// What the machine can do: bare system calls, and a map in memory.
     Raw,
+    /// The same with every change written a second time, as a log and its tables do.
+    Twice,
 }
 
 impl Kind {
     /// All, in the order of the table's columns.
-    pub const ALL: [Kind; 6] = [Kind::Dirkv, Kind::Lmdb, Kind::Sqlite, Kind::Redb, Kind::Fjall, Kind::Raw];
+    pub const ALL: [Kind; 7] = [Kind::Dirkv, Kind::Lmdb, Kind::Sqlite, Kind::Redb, Kind::Fjall, Kind::Raw, Kind::Twice];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Kind {
             Kind::Redb => "redb",
             Kind::Fjall => "fjall",
             Kind::Raw => "raw",
+            Kind::Twice => "raw-twice",
         }
     }
 
@@ -58,7 +61,12 @@ impl Kind {
 
     /// Whether it is a store that users could choose instead of dirkv.
     pub fn is_peer(self) -> bool {
-        !matches!(self, Kind::Dirkv | Kind::Raw)
+        self.is_store() && self != Kind::Dirkv
+    }
+
+    /// Whether what it was told can be read back; from the raw limit only what it was filled with.
+    pub fn is_store(self) -> bool {
+        !matches!(self, Kind::Raw | Kind::Twice)
     }
 
     /// What was linked: name and version.
@@ -69,7 +77,7 @@ impl Kind {
             Kind::Sqlite => format!("SQLite {}", rusqlite::version()),
             Kind::Redb => format!("redb {}", locked("redb")),
             Kind::Fjall => format!("fjall {}", locked("fjall")),
-            Kind::Raw => "raw".to_owned(),
+            Kind::Raw | Kind::Twice => self.name().to_owned(),
         }
     }
 }
@@ -206,6 +214,6 @@ pub fn open(kind: Kind, path: &Path, setup: &Setup) -> Result<Box<dyn Engine>> {
         Kind::Sqlite => Box::new(sqlite::Sqlite::open(path, setup)?),
         Kind::Redb => Box::new(redb::Redb::open(path, setup)?),
         Kind::Fjall => Box::new(fjall::Fjall::open(path, setup)?),
-        Kind::Raw => Box::new(raw::Raw::open(path, setup)?),
+        Kind::Raw | Kind::Twice => Box::new(raw::Raw::open(path, setup, kind == Kind::Twice)?),
     })
 }

@@ -1,9 +1,12 @@
 //! Curves over the size of the store. (Opening has lines of its own, in `large`.)
 
-use super::{Line, Of, STORES, count};
+use super::{EVERYONE, Line, Of, STORES, count};
 use crate::bench::{Form, VALUE};
 use crate::stages::Plan;
 use crate::work::What;
+
+/// Of more keys the maps of the raw limit don't fit into memory beside what the others take.
+const IN_MEMORY: u64 = 1_000_000;
 
 pub fn lines(form: &Form) -> Vec<Line> {
     let operations = [("get", What::Get), ("list-of-100", What::Page(100)), ("upsert", What::Put)];
@@ -11,7 +14,8 @@ pub fn lines(form: &Form) -> Vec<Line> {
     let line = |((name, what), keys): (&(&str, What), u64)| {
         let plan = Plan::new(*what, keys, VALUE).reused();
         let title = format!("growth: {name} at {} keys", count(keys));
-        Line::workers(form, format!("growth.{name}.{keys}"), title, &STORES, plan).times(1.0, Of::BestPeer)
+        let kinds: &[_] = if what.reads_only() && keys <= IN_MEMORY { &EVERYONE } else { &STORES };
+        Line::workers(form, format!("growth.{name}.{keys}"), title, kinds, plan).times(1.0, Of::BestPeer)
     };
     points.map(line).collect()
 }

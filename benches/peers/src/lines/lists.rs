@@ -1,6 +1,6 @@
 //! Listings.
 
-use super::{Line, Of, STORES, count};
+use super::{EVERYONE, Line, Of, STORES, count};
 use crate::bench::{Form, VALUE};
 use crate::engines::Kind;
 use crate::names::Shape;
@@ -15,17 +15,15 @@ pub fn lines(form: &Form) -> Vec<Line> {
         let plan = Plan::new(what, form.buckets * PER_BUCKET, VALUE).reused();
         Plan { shape: Shape::Buckets(PER_BUCKET), ..plan }
     };
-    let line =
-        |id: &str, title: String, plan| Line::workers(form, id, title, &STORES, plan).times(1.0, Of::Kind(Kind::Lmdb));
+    let line = |id: &str, title: String, kinds: &[Kind], plan| {
+        Line::workers(form, id, title, kinds, plan).times(1.0, Of::Kind(Kind::Lmdb))
+    };
     let (all, many) = (count(form.hot), count(form.buckets));
+    let (items, keys) = ("get_items of a bucket of", "get_keys of a bucket of");
     vec![
-        line("list.items", format!("get_items of a bucket of {all} x 200 B"), whole(What::Items)),
-        line("list.keys", format!("get_keys of a bucket of {all}"), whole(What::Keys)),
-        line(
-            "list.items-of-100",
-            format!("get_items of a bucket of 100, among {many} buckets"),
-            one(What::BucketItems),
-        ),
-        line("list.keys-of-100", format!("get_keys of a bucket of 100, among {many} buckets"), one(What::BucketKeys)),
+        line("list.items", format!("{items} {all} x 200 B"), &STORES, whole(What::Items)),
+        line("list.keys", format!("{keys} {all}"), &STORES, whole(What::Keys)),
+        line("list.items-of-100", format!("{items} 100, among {many} buckets"), &EVERYONE, one(What::BucketItems)),
+        line("list.keys-of-100", format!("{keys} 100, among {many} buckets"), &EVERYONE, one(What::BucketKeys)),
     ]
 }

@@ -64,7 +64,7 @@ pub enum Of {
 }
 
 /// All engines that can do it in one process.
-const EVERYONE: [Kind; 6] = Kind::ALL;
+const EVERYONE: [Kind; 6] = [Kind::Dirkv, Kind::Lmdb, Kind::Sqlite, Kind::Redb, Kind::Fjall, Kind::Raw];
 /// The stores, without the raw limit.
 const STORES: [Kind; 5] = [Kind::Dirkv, Kind::Lmdb, Kind::Sqlite, Kind::Redb, Kind::Fjall];
 /// Those of which several processes may have a store open.

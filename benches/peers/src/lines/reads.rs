@@ -1,6 +1,6 @@
 //! Gets.
 
-use super::{Bound, EVERYONE, Line, Of, SHARING, STORES, count};
+use super::{Bound, EVERYONE, Line, Of, SHARING, count};
 use crate::bench::{Form, VALUE};
 use crate::engines::Kind;
 use crate::stages::{Beside, Metric, Plan, Who};
@@ -49,7 +49,7 @@ pub fn lines(form: &Form) -> Vec<Line> {
             form,
             "get.large",
             format!("get, {among}, random, warm page cache, small caches"),
-            &STORES,
+            &EVERYONE,
             frugal,
         )
         .times(1.5, lmdb)

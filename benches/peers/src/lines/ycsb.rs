@@ -1,6 +1,6 @@
 //! The core workloads of YCSB with durable writes, by two threads; and readers and writers over many processes.
 
-use super::{Line, Of, SHARING, STORES, count};
+use super::{EVERYONE, Line, Of, SHARING, STORES, count};
 use crate::bench::Form;
 use crate::choice::Choice;
 use crate::stages::{Plan, Who};
@@ -22,7 +22,9 @@ pub fn lines(form: &Form) -> Vec<Line> {
     let line = |letter: Letter| {
         let title = format!("YCSB {letter:?}, {} x 1 KiB, durable, 2 threads: {}", count(form.hot), says(letter));
         let id = format!("ycsb.{letter:?}").to_lowercase();
-        Line::workers(form, id, title, &STORES, plan(letter).by(Who::Threads(2))).times(1.0, Of::BestPeer)
+        let plan = plan(letter).by(Who::Threads(2));
+        let kinds: &[_] = if plan.what.reads_only() { &EVERYONE } else { &STORES };
+        Line::workers(form, id, title, kinds, plan).times(1.0, Of::BestPeer)
     };
     let many = |letter: Letter| {
         let title = format!("the mixture of YCSB {letter:?} by 4 processes");

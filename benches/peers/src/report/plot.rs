@@ -156,6 +156,7 @@ fn color(kind: Kind) -> RGBColor {
         Kind::Redb => RGBColor(0x94, 0x67, 0xbd),
         Kind::Fjall => RGBColor(0xff, 0x7f, 0x0e),
         Kind::Raw => RGBColor(0x7f, 0x7f, 0x7f),
+        Kind::Twice => RGBColor(0xbc, 0xbd, 0x22),
     }
 }
 

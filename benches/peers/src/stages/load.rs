@@ -52,7 +52,7 @@ impl Stage for Load<'_> {
         let begin = Instant::now();
         drop(engine);
         took += begin.elapsed().as_secs_f64();
-        if self.kind != Kind::Raw {
+        if self.kind.is_store() {
             self.check(&path, &values, &numbers)?;
         }
         self.bench.discard(&path);

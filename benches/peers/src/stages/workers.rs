@@ -18,7 +18,7 @@ use crate::work::{Spec, What, Work};
 /// Makes an engine ready for a plan.
 pub fn stage<'a>(bench: &'a Bench, kind: Kind, plan: &Plan) -> Result<Box<dyn Stage + 'a>> {
     let setup = plan.setup();
-    let path = if plan.reuse && kind != Kind::Raw {
+    let path = if in_library(kind, plan) {
         bench.library(kind, plan)?
     } else {
         let path = bench.fresh(kind);
@@ -30,8 +30,8 @@ pub fn stage<'a>(bench: &'a Bench, kind: Kind, plan: &Plan) -> Result<Box<dyn St
     let common = Common { bench, kind, plan: plan.clone(), path, setup, sum: 0 };
     if let Who::Threads(_) = plan.who {
         let engine = engines::open(kind, &common.path, &common.setup)?;
-        if kind == Kind::Raw {
-            // What it holds lies in memory.
+        if !kind.is_store() && plan.what.reads_only() {
+            // What it holds lies in memory; its changes need nothing to be there.
             bench.fill_open(engine.as_ref(), plan)?;
         }
         let works = specs.iter().map(Spec::build).collect();
@@ -44,6 +44,11 @@ pub fn stage<'a>(bench: &'a Bench, kind: Kind, plan: &Plan) -> Result<Box<dyn St
         tasks.push(task(Part::Worker(writer, Pace { latencies: false, ..pace })));
     }
     Ok(Box::new(Processes { team: Team::start(tasks)?, common }))
+}
+
+/// Whether the store is one that other lines use; of the raw limit there is nothing to use.
+fn in_library(kind: Kind, plan: &Plan) -> bool {
+    plan.reuse && kind.is_store()
 }
 
 fn spec(bench: &Bench, plan: &Plan, who: u64) -> Spec {
@@ -95,7 +100,7 @@ impl Common<'_> {
 
     /// No swap of the shared key was lost, and none was told twice: its version has grown by just what was done.
     fn check_shared(&mut self, session: &mut dyn Session, outcomes: &[Outcome]) -> Result<()> {
-        if self.plan.what != What::SwapShared || self.kind == Kind::Raw {
+        if self.plan.what != What::SwapShared || !self.kind.is_store() {
             return Ok(());
         }
         let (names, mut value) = (Names::of(self.plan.shape, [0]), Vec::new());
@@ -141,7 +146,7 @@ impl Stage for Threads<'_> {
         let outcomes = results.into_iter().collect::<Result<Vec<_>>>()?;
         let mut session = engine.session()?;
         // The raw limit's changes can't be read back.
-        if self.common.kind != Kind::Raw || self.common.plan.what.reads_only() {
+        if self.common.kind.is_store() || self.common.plan.what.reads_only() {
             self.works.iter_mut().try_for_each(|work| work.verify(session.as_mut()))?;
         }
         self.common.check_shared(session.as_mut(), &outcomes)?;
@@ -191,7 +196,7 @@ impl Stage for Processes<'_> {
 
 impl Drop for Common<'_> {
     fn drop(&mut self) {
-        if !self.plan.reuse {
+        if !in_library(self.kind, &self.plan) {
             self.bench.discard(&self.path);
         }
     }

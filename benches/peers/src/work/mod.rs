@@ -77,7 +77,12 @@ pub enum What {
 impl What {
     /// Whether it changes nothing.
     pub fn reads_only(self) -> bool {
-        matches!(self, What::Get | What::View | What::GetAbsent)
+        match self {
+            What::Get | What::View | What::GetAbsent => true,
+            What::Items | What::Keys | What::BucketItems | What::BucketKeys | What::Page(_) => true,
+            What::Mix(letter) => letter == Letter::C,
+            What::Put | What::Create | What::Delete | What::Batch(_) | What::SwapOwn | What::SwapShared => false,
+        }
     }
 }
 
