@@ -821,10 +821,11 @@ dirkv_status dirkv_compact(dirkv_backend *b,
                            dirkv_error **err);
 
 /**
- * Verifies every byte on disk against its checksums and order. If something is wrong: DIRKV_CORRUPT, and the error's
+ * Verifies every byte that the store rests on against its checksums and order. If something is wrong: DIRKV_CORRUPT, and the error's
  * message says what, one line for each finding. Changes nothing. Reads the whole store; others go on meanwhile.
  */
-dirkv_status dirkv_check(dirkv_backend *b, dirkv_error **err);
+dirkv_status dirkv_check(dirkv_backend *b,
+                         dirkv_error **err);
 
 /**
  * Gives the handle's and the store's counters as one JSON object, for people and monitoring; new names may come, none goes.

@@ -58,8 +58,8 @@ fn sample() -> (TempDir, PathBuf) {
     fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let path = dir.path().join("store");
     let store = open_with(&path, &[("dir_mode", "0755"), ("file_mode", "0644")]);
-    for n in 0..10u8 {
-        store.upsert("a", n.to_string(), &[n; 9000], 0).unwrap();
+    for n in 0..20u8 {
+        store.upsert("a", (n % 10).to_string(), &[n; 4000], 0).unwrap();
     }
     (dir, path)
 }
@@ -323,8 +323,8 @@ fn files_removed_or_replaced_under_running_processes() {
 
 /// Writes enough for a roll or two; the first error.
 fn roll(store: &Backend) -> Result<(), Error> {
-    for n in 0..20u8 {
-        store.upsert("roll", n.to_string(), &[n; 9000], 0)?;
+    for n in 0..45u8 {
+        store.upsert("roll", n.to_string(), &[n; 4000], 0)?;
     }
     Ok(())
 }

@@ -22,8 +22,10 @@ fn an_old_manifest_put_back() {
             manifests.push(now);
         }
     };
-    for n in 0..60u32 {
-        store.upsert("a", (n % 7).to_string(), &n.to_le_bytes().repeat(1500), 0).unwrap();
+    for n in 0..160u32 {
+        // Larger ones stay in the log, whose old segments are then there, too.
+        let words = if n < 100 { 1000 } else { 1500 };
+        store.upsert("a", (n % 7).to_string(), &n.to_le_bytes().repeat(words), 0).unwrap();
         keep(&mut manifests);
         if n % 25 == 24 {
             store.compact().unwrap();
@@ -63,8 +65,8 @@ fn garbage_that_is_not_ours_is_left_alone() {
     fs::write(path.join("folder/file"), "within").unwrap();
     fs::create_dir(path.join("log-999999")).unwrap();
     let store = open(&path);
-    for n in 0..40u8 {
-        store.upsert("a", n.to_string(), &[n; 9000], 0).unwrap();
+    for n in 0..90u8 {
+        store.upsert("a", n.to_string(), &[n; 4000], 0).unwrap();
     }
     store.compact().unwrap();
     support::assert_clean(&store);

@@ -162,7 +162,7 @@ pub fn recover(
         ));
     }
     let present = list(dir)?;
-    all_there(&present, &manifest)?;
+    all_there(dir, &present, &manifest)?;
     if write {
         // Rule 19: what a sync has covered, as the last frame or SHARED knows, isn't written again.
         let from = if durable == segment.at(end) || sabotage::is(Sabotage::AdoptedUnwritten) {
@@ -188,7 +188,7 @@ pub fn recover(
 }
 
 /// Before anything is removed that the manifest doesn't name: it is no older one that was put back.
-fn all_there(present: &[String], manifest: &Manifest) -> Result<()> {
+fn all_there(dir: &dyn Directory, present: &[String], manifest: &Manifest) -> Result<()> {
     let tables = manifest.tables.iter().map(|table| names::table(table.number));
     let segments = manifest.segments.iter().map(|segment| names::log(segment.number));
     let values = manifest.value_files.iter().map(|file| value_file_name(file.holder));
@@ -197,13 +197,17 @@ fn all_there(present: &[String], manifest: &Manifest) -> Result<()> {
         return Err(Error::corrupt(gone, 0, "the manifest names it, but it is gone"));
     }
     // The one after the next is made once the next is live.
-    let beyond = |name: &String| matches!(names::parse(name), Some(Name::Log(number)) if number > manifest.live() + 1);
-    match present.iter().any(beyond) {
-        true => {
-            Err(Error::corrupt(names::MANIFEST, 0, "it is older than the log: there is a segment after the next one"))
+    let beyond = present.iter().filter_map(|name| match names::parse(name) {
+        Some(Name::Log(number)) if number > manifest.live() + 1 => Some(number),
+        _ => None,
+    });
+    for number in beyond {
+        if Segment::open(dir, number, &manifest.store, Access::Read).is_ok() {
+            let what = "it is older than the log: there is a segment after the next one";
+            return Err(Error::corrupt(names::MANIFEST, 0, what));
         }
-        false => Ok(()),
     }
+    Ok(())
 }
 
 fn follows(dir: &dyn Directory, number: u64, store: &StoreId) -> Result<bool> {
