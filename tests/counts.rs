@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 /// that made its path faster; it goes up only with the reason in the commit's message.
 const BOUNDS: [Bound; 8] = [
     Bound { path: "row", what: "get of 1 KiB in the cache of rows", most: 1_455 },
-    Bound { path: "block", what: "get of 1 KiB in a table's cached block, the first of its key", most: 3_375 },
+    Bound { path: "block", what: "get of 1 KiB in a table's cached block, the first of its key", most: 4_230 },
     Bound { path: "memtable", what: "get of 1 KiB in a memtable", most: 1_400 },
     Bound { path: "absent", what: "get of a key that a table's filter knows is absent", most: 4_660 },
     Bound { path: "upsert", what: "upsert of 200 B", most: 7_810 },
