@@ -23,31 +23,34 @@ pub struct Name {
 
 /// The name of a key or a bucket, or a path relative to the bucket listed, as a part of an engine's key.
 #[derive(Clone, Copy)]
-pub(crate) struct Part<'a>(&'a [u8]);
-
-impl<'a> Part<'a> {
+pub(crate) struct Part<'a> {
+    part: &'a [u8],
     /// Whether it is ASCII without a separator, as nearly all are: the bytes are the name. (No name holds a byte below the
     /// separator.)
-    fn is_plain(self) -> bool {
-        words::every(self.0, |word| words::is_ascii_from(SEPARATOR + 1, word))
+    is_plain: bool,
+}
+
+impl<'a> Part<'a> {
+    fn new(part: &'a [u8]) -> Part<'a> {
+        Part { part, is_plain: words::every(part, |word| words::is_ascii_from(SEPARATOR + 1, word)) }
     }
 
     /// Where the first component ends, if it isn't the last.
     fn separator(self) -> Option<usize> {
-        if self.is_plain() { None } else { self.0.iter().position(|b| *b == SEPARATOR) }
+        if self.is_plain { None } else { self.part.iter().position(|b| *b == SEPARATOR) }
     }
 
     /// The name's bytes, which are UTF-8.
     pub fn bytes(self) -> Result<Cow<'a, [u8]>> {
-        if self.is_plain() {
-            return Ok(Cow::Borrowed(self.0));
+        if self.is_plain {
+            return Ok(Cow::Borrowed(self.part));
         }
         Ok(Cow::Owned(self.text()?.into_bytes()))
     }
 
     /// The name.
     fn text(self) -> Result<String> {
-        name::decode(self.0)
+        name::decode(self.part)
     }
 }
 
@@ -95,11 +98,11 @@ impl Backend {
         // The last name is known once the page is full.
         let (mut size, mut count, mut last) = (Listing::default(), 0, Vec::new());
         walk(&view, &prefix, start.as_ref(), |item| {
-            let rest = &item.key[prefix.len()..];
-            let sub_bucket = Part(rest).separator();
-            let found = &rest[..sub_bucket.unwrap_or(rest.len())];
+            let rest = Part::new(&item.key[prefix.len()..]);
+            let sub_bucket = rest.separator();
+            let found = sub_bucket.map_or(rest, |len| Part::new(&rest.part[..len]));
             // Beyond the limit only the bucket that bears the name of the last key. (No bucket is met twice.)
-            if is_full(count, limit) && (sub_bucket.is_none() || last != found) {
+            if is_full(count, limit) && (sub_bucket.is_none() || last != found.part) {
                 return Ok(Break(None));
             }
             let is_reserved = item.key.starts_with(LOCKS);
@@ -107,12 +110,12 @@ impl Backend {
                 return Ok(Continue(()));
             }
             if !is_reserved {
-                size.add(found.len(), 0)?;
-                show(Part(found), sub_bucket.is_some())?;
+                size.add(found.part.len(), 0)?;
+                show(found, sub_bucket.is_some())?;
                 count += 1;
                 last.clear();
                 if is_full(count, limit) {
-                    last.extend_from_slice(found);
+                    last.extend_from_slice(found.part);
                 }
             }
             let beyond = sub_bucket.map(|at| Key::beyond(&item.key[..prefix.len() + at]));
@@ -158,8 +161,8 @@ impl Backend {
         let now = self.clock.now();
         let (mut size, mut count) = (Listing::default(), 0);
         walk(&view, &prefix, start.as_ref(), |item| {
-            let rest = &item.key[prefix.len()..];
-            if let Some(at) = Part(rest).separator()
+            let name = Part::new(&item.key[prefix.len()..]);
+            if let Some(at) = name.separator()
                 && (!recursive || item.key.starts_with(LOCKS))
             {
                 return Ok(Break(Some(Key::beyond(&item.key[..prefix.len() + at]))));
@@ -167,9 +170,9 @@ impl Backend {
             if ttl::is_expired(item.tag, now) {
                 return Ok(Continue(()));
             }
-            size.add(rest.len(), item.len())?;
+            size.add(name.part.len(), item.len())?;
             let (expires, revision) = (ttl::expires(item.tag), item.revision);
-            show(Listed { name: Part(rest), value: item.bytes()?, expires, revision })?;
+            show(Listed { name, value: item.bytes()?, expires, revision })?;
             count += 1;
             Ok(if is_full(count, limit) { Break(None) } else { Continue(()) })
         })
@@ -208,8 +211,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_part_is_spelled_byte_by_byte(part in prop::collection::vec(any_byte(), 0..40)) {
-            let (wanted, part) = (part.iter().map(|b| if *b == SEPARATOR { b'/' } else { *b }).collect(), Part(&part));
-            prop_assert_eq!(part.separator(), part.0.iter().position(|b| *b == SEPARATOR));
+            let (wanted, part) = (part.iter().map(|b| if *b == SEPARATOR { b'/' } else { *b }).collect(), Part::new(&part));
+            prop_assert_eq!(part.separator(), part.part.iter().position(|b| *b == SEPARATOR));
             let (bytes, text) = (part.bytes(), part.text());
             match String::from_utf8(wanted) {
                 Ok(wanted) => {
@@ -227,10 +230,10 @@ mod tests {
     #[test]
     fn plain_names_are_borrowed_and_no_others() {
         for name in ["key", "key-0000000007", "a name of more than two words, for sure\x7f"] {
-            assert!(matches!(Part(name.as_bytes()).bytes(), Ok(Cow::Borrowed(_))), "{name}");
+            assert!(matches!(Part::new(name.as_bytes()).bytes(), Ok(Cow::Borrowed(_))), "{name}");
         }
         for name in ["a\x01b", "an-é", "an-é-and-more-behind-it", "much-in-front-of-it-é", "aaaaaaaa\x01bbbbbbbb"] {
-            assert!(matches!(Part(name.as_bytes()).bytes(), Ok(Cow::Owned(_))), "{name}");
+            assert!(matches!(Part::new(name.as_bytes()).bytes(), Ok(Cow::Owned(_))), "{name}");
         }
     }
 }

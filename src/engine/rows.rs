@@ -1,11 +1,11 @@
-//! The row cache: values that were read from tables again and again, each found by one probe instead of a search through
+//! The row cache: values that were read from tables, each found by one probe instead of a search through
 //! tables. A lookup writes to no memory that other threads read (but once, to move a row), so readers on many processors don't
 //! slow each other down.
 //!
-//! A set of four places, one cache line, holds a tag of each row and leads to it. The first read of a key leaves only the
-//! tag; a row is kept from the second read on, so that keys that are read once push out nothing that is used
-//! (TinyLFU's idea of a doorkeeper, Einziger and others, 2017). When the rows weigh too much, a hand goes round the sets and
-//! takes each row that wasn't read since it came by last (CLOCK, Corbató, 1968). Of all the sets only as many are in use as the
+//! A set of four places, one cache line, holds a tag of each row and leads to it. While there is room, a row is kept at the
+//! first read of its key. Then the first read leaves only the tag, and a row is kept from the second on, so that keys that
+//! are read once push out nothing that is used (TinyLFU's idea of a doorkeeper, Einziger and others, 2017). When the rows
+//! weigh too much, a hand goes round the sets and takes each row that wasn't read since it came by last (CLOCK, Corbató, 1968). Of all the sets only as many are in use as the
 //! rows need, so that few rows lie close together; when that number doubles, half of the rows belong elsewhere, and move when
 //! they are next read. Those that are not before it doubles again are lost.
 //!
@@ -17,6 +17,7 @@ use super::value::Stored;
 use crate::format::position::Position;
 use crate::sabotage::{self, Sabotage};
 use arc_swap::{ArcSwapAny, Guard};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -29,6 +30,11 @@ const CHUNK: usize = 64;
 const SHARE: u64 = 64;
 /// One row may take such a part of the limit, no more: a few large values don't push out all the others.
 const PART: u64 = 16;
+/// While the rows weigh less than the limit without such a part of it, a row is kept at its first read; the rest is for what is
+/// read again.
+const REST: u64 = 4;
+/// A key and its value are joined on the stack up to this length.
+const JOINED: usize = 2 << 10;
 /// What a row takes beside its key and value, its part of a set included.
 const OVERHEAD: usize = size_of::<Row>() + 3 * size_of::<usize>() + size_of::<Set>() / 2;
 
@@ -53,7 +59,7 @@ struct Set {
     next: AtomicUsize,
 }
 
-/// Rows that were read more than once, up to a number of bytes.
+/// Rows that were read lately, up to a number of bytes.
 pub struct RowCache {
     sets: Box<[OnceLock<Box<[Set]>>]>,
     /// How many sets are in use: a power of two.
@@ -188,12 +194,13 @@ impl RowCache {
     }
 
     /// Offers what the tables of this epoch say of the key: `version`, which no range tombstone of theirs hides. A value that
-    /// is not beside its key is read for it.
+    /// is not beside its key is read for it, from a key's second read on.
     pub fn offer(&self, epoch: u64, version: &Version<'_>, hash: u64) {
         let State::Live { tag, stored } = version.state else { return };
         if (version.key.len() + stored.len()) as u64 > self.limit / PART {
             return;
         }
+        let has_room = matches!(stored, Stored::Inline(_)) && self.weight() < self.limit - self.limit / REST;
         let (place, before) = self.places_of(hash);
         let set = self.set(place);
         let way = match way_of(set, mark(hash)) {
@@ -201,13 +208,10 @@ impl RowCache {
             None => {
                 let Some(way) = self.free_way(set) else { return };
                 set.tags[way].store(mark(hash), Relaxed);
-                self.replace(set, way, None);
                 // Read once already, before the number of sets doubled?
-                let known =
-                    before.and_then(|before| self.made(before)).and_then(|old| Some((old, way_of(old, mark(hash))?)));
-                let Some((old, old_way)) = known else { return };
-                old.tags[old_way].store(0, Relaxed);
-                self.replace(old, old_way, None);
+                if !self.forget(before, hash) && !has_room {
+                    return self.replace(set, way, None);
+                }
                 way
             }
         };
@@ -215,15 +219,26 @@ impl RowCache {
         let Ok(value) = stored.bytes() else { return };
         let row =
             Row { epoch, revision: version.revision, tag, key_len: version.key.len(), used: AtomicBool::new(false) };
-        let row = Some(ThinArc::from_header_and_slice(row, &[version.key, &value].concat()));
+        let mut bytes = SmallVec::<[u8; JOINED]>::from_slice(version.key);
+        bytes.extend_from_slice(&value);
+        let row = Some(ThinArc::from_header_and_slice(row, &bytes));
         self.replace(set, way, row);
         self.shrink();
     }
 
-    /// Takes more sets into use, once as many tags had to make room as there are sets in use.
+    /// Removes the tag, and its row, from where it was before the number of sets doubled. Whether it was there.
+    fn forget(&self, before: Option<usize>, hash: u64) -> bool {
+        let Some(set) = before.and_then(|before| self.made(before)) else { return false };
+        let Some(way) = way_of(set, mark(hash)) else { return false };
+        set.tags[way].store(0, Relaxed);
+        self.replace(set, way, None);
+        true
+    }
+
+    /// Takes more sets into use, once a quarter as many tags had to make room as there are sets in use.
     fn grow(&self) {
         let active = self.active.load(Relaxed);
-        if self.pressed.fetch_add(1, Relaxed) >= active && active < self.places() {
+        if self.pressed.fetch_add(1, Relaxed) >= active / 4 && active < self.places() {
             self.pressed.store(0, Relaxed);
             // Who was faster has done the same.
             let _ = self.active.compare_exchange(active, 2 * active, Relaxed, Relaxed);
@@ -302,14 +317,23 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_kept_from_the_second_read_on() {
-        let rows = RowCache::new(1 << 20);
-        read(&rows, 1, b"key", b"one");
-        assert_eq!((value(&rows, 1, b"key"), rows.weight()), (None, 0));
-        read(&rows, 1, b"key", b"one");
-        assert_eq!(value(&rows, 1, b"key").as_deref(), Some(&b"one"[..]));
-        assert_eq!(rows.weight(), (OVERHEAD + 6) as u64);
-        assert_eq!(value(&rows, 1, b"other"), None);
+    fn a_row_is_kept_at_the_first_read_while_there_is_room_and_then_from_the_second_on() {
+        const LIMIT: u64 = 64 << 10;
+        const EACH: u64 = OVERHEAD as u64 + 204;
+        let rows = RowCache::new(LIMIT);
+        rows.active.store(rows.places(), Relaxed);
+        let (key, found) = (u64::to_le_bytes, |key: u64| value(&rows, 1, &key.to_le_bytes()));
+        let mut n = 0;
+        while n * EACH < LIMIT - LIMIT / REST {
+            assert_eq!((found(n), rows.weight()), (None, n * EACH));
+            read(&rows, 1, &key(n), &[n as u8; 196]);
+            n += 1;
+        }
+        assert!((0..n).all(|n| found(n) == Some(vec![n as u8; 196])));
+        read(&rows, 1, &key(n), &[7; 196]);
+        assert_eq!((found(n), rows.weight()), (None, n * EACH));
+        read(&rows, 1, &key(n), &[7; 196]);
+        assert_eq!((found(n), rows.weight()), (Some(vec![7; 196]), (n + 1) * EACH));
     }
 
     #[test]
@@ -343,7 +367,9 @@ mod tests {
             let extent = Extent { offset: 0, len: LEN, crc };
             let stored = Stored::Extent { file: &file, name: "table-1", holder: Holder::Table(1), extent };
             let version = Version { key: b"key", revision: 7, state: State::Live { tag: 9, stored } };
-            (0..2).for_each(|_| rows.offer(1, &version, hash(b"key")));
+            rows.offer(1, &version, hash(b"key"));
+            assert_eq!(rows.weight(), 0, "it would be read twice for a first read");
+            rows.offer(1, &version, hash(b"key"));
             assert_eq!(value(&rows, 1, b"key"), is_kept.then(|| vec![5; LEN as usize]), "with a limit of {limit}");
         }
     }
@@ -395,12 +421,16 @@ mod tests {
     #[test]
     fn rows_are_found_and_move_once_there_are_twice_as_many_sets() {
         let rows = RowCache::new(16 << 20);
+        rows.active.store(4 * CHUNK, Relaxed);
         let key = |n: u32| n.to_le_bytes();
-        (0..150).for_each(|n| (0..2).for_each(|_| read(&rows, 1, &key(n), &[n as u8; 200])));
-        (200..300).for_each(|n| read(&rows, 1, &key(n), &[n as u8; 200]));
-        let kept: Vec<u32> = (0..150).filter(|n| value(&rows, 1, &key(*n)).is_some()).collect();
+        (0..300).for_each(|n| (0..2).for_each(|_| read(&rows, 1, &key(n), &[n as u8; 200])));
+        // Room for more rows, but for none at its first read.
+        let limit = rows.weight() + rows.weight() / REST;
+        let rows = RowCache { limit, ..rows };
+        (400..450).for_each(|n| read(&rows, 1, &key(n), &[n as u8; 200]));
+        let kept: Vec<u32> = (0..300).filter(|n| value(&rows, 1, &key(*n)).is_some()).collect();
         let (weight, active) = (rows.weight(), rows.active.load(Relaxed));
-        assert!(kept.len() > 100, "{} rows are few", kept.len());
+        assert!(kept.len() > 250, "{} rows are few", kept.len());
         rows.active.store(2 * active, Relaxed);
         for _ in 0..2 {
             assert!(kept.iter().all(|n| value(&rows, 1, &key(*n)) == Some(vec![*n as u8; 200])));
@@ -411,7 +441,7 @@ mod tests {
             let set = rows.set(hash(&key(*n)) as usize >> 8 & (active - 1));
             way_of(set, mark(hash(&key(*n)))).is_some()
         };
-        let once: Vec<u32> = (200..300).filter(known).collect();
+        let once: Vec<u32> = (400..450).filter(known).collect();
         once.iter().for_each(|n| read(&rows, 1, &key(*n), &[*n as u8; 200]));
         let found = once.iter().filter(|n| value(&rows, 1, &key(**n)).is_some()).count();
         assert!(found > 30 && 10 * found > 9 * once.len(), "{found} of {}", once.len());

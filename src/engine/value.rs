@@ -41,15 +41,20 @@ impl<'a> Stored<'a> {
     }
 
     /// The value's bytes; those of an extent are read and compared with their checksum.
+    #[inline]
     pub fn bytes(&self) -> Result<Cow<'a, [u8]>> {
         match self {
             Stored::Inline(bytes) => Ok(Cow::Borrowed(bytes)),
-            Stored::Extent { .. } => {
-                let mut bytes = vec![0; self.len()];
-                self.copy_to(&mut bytes)?;
-                Ok(Cow::Owned(bytes))
-            }
+            Stored::Extent { .. } => self.read().map(Cow::Owned),
         }
+    }
+
+    /// The same of an extent. (By value: nothing else would need an item of a listing to lie in memory.)
+    #[inline(never)]
+    fn read(self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len()];
+        self.copy_to(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Copies the value to `out`, which is as long as the value.

@@ -12,6 +12,11 @@ const FIXED_LEN: usize = 32;
 /// Entries begin at multiples of this.
 const ALIGN: usize = 8;
 
+/// Room for a hundred small items at once: to grow bit by bit takes up to a fifth of a short list's time. What is left is given
+/// back.
+const BYTES_AHEAD: usize = 32 << 10;
+const ENTRIES_AHEAD: usize = 128;
+
 /// One entry of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Entry<'a> {
@@ -40,9 +45,10 @@ pub(super) struct Packer {
 impl Packer {
     /// A block without entries.
     pub fn new() -> Packer {
-        let mut block = LAYOUT.to_le_bytes().to_vec();
+        let mut block = Vec::with_capacity(BYTES_AHEAD);
+        block.extend_from_slice(&LAYOUT.to_le_bytes());
         block.extend_from_slice(&0_u32.to_le_bytes());
-        Packer { block, begins: Vec::new() }
+        Packer { block, begins: Vec::with_capacity(ENTRIES_AHEAD) }
     }
 
     /// Adds an entry. (Inlined, or reading it back from the stack costs as much as the rest.)

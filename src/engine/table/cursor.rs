@@ -119,9 +119,10 @@ impl Source for TableCursor {
             let (len, shared) = (block.len(), block.prefix().len());
             let end = until.map_or(len, |until| block.lower_bound(until));
             while place.k < end {
+                let entry = block.entry(place.k);
                 self.key.truncate(shared);
-                self.key.extend_from_slice(block.suffix(place.k));
-                if !visit(self.table.version(&self.key, block.entry(place.k)))? {
+                self.key.extend_from_slice(entry.suffix);
+                if !visit(self.table.version(&self.key, entry))? {
                     break;
                 }
                 place.k += 1;

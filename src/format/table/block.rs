@@ -169,6 +169,7 @@ impl Block {
     }
 
     /// What follows the prefix in the key of entry `i`.
+    #[inline]
     pub fn suffix(&self, i: usize) -> &[u8] {
         let at = self.slot(i);
         &self.bytes[at + ENTRY..at + ENTRY + usize::from(u16_at(&self.bytes, at + 16))]
@@ -207,7 +208,8 @@ impl Block {
         })
     }
 
-    /// Entry `i`.
+    /// Entry `i`. (Inlined, or a listing writes it to the stack and reads it back.)
+    #[inline(always)]
     pub fn entry(&self, i: usize) -> Entry<'_> {
         let (at, end) = (self.slot(i), self.end(i));
         let suffix = self.suffix(i);

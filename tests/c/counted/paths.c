@@ -113,7 +113,7 @@ static void fill_blocks(void) {
     }
 }
 
-/* A row is kept from the second read on, once as many sets are in use as so many keys need. */
+/* Rows are kept once as many sets are in use as so many keys need. */
 static void fill_rows(void) {
     size_t i;
     fill(sizeof val);
