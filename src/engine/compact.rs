@@ -8,7 +8,8 @@ use super::ranges::RangeSet;
 use super::run::{Made, Run, replaced};
 use super::seal::FirstFrame;
 use super::source::{Source, State, Version};
-use super::table::{TableBuilder, TableName, value_file_name};
+use super::table::{TableBuilder, TableName};
+use super::value::name_of;
 use super::{Core, manifest, recover};
 use crate::error::{Error, Result};
 use crate::files::storage::{Access, File};
@@ -197,7 +198,7 @@ impl Core {
             let (tables, segments) = (run.tables().len(), run.segments().len());
             (self.log)(false, &format!("compacted {tables} tables and {segments} segments into table-{number}"));
             files.retain(|holder, _| made.value_files.iter().all(|file| file.holder != *holder));
-            files.keys().for_each(|holder| self.remove(&value_file_name(*holder)));
+            files.keys().for_each(|holder| self.remove(&name_of(*holder)));
             self.fresh_view()?;
         }
         Ok(switched)

@@ -28,8 +28,8 @@ pub struct Wanted(BTreeMap<Holder, u64>);
 impl Wanted {
     /// Counts a version that the new table will hold.
     pub fn note(&mut self, version: &Version<'_>) {
-        if let State::Live { stored: Stored::Extent { holder, extent, .. }, .. } = version.state {
-            *self.0.entry(holder).or_default() += u64::from(extent.len);
+        if let State::Live { stored: Stored::Extent { home, extent }, .. } = version.state {
+            *self.0.entry(home.holder).or_default() += u64::from(extent.len);
         }
     }
 
@@ -57,7 +57,7 @@ impl Wanted {
 mod tests {
     use super::*;
     use crate::engine::table::memory::MemFile;
-    use crate::engine::value::Extent;
+    use crate::engine::value::{Extent, Home};
     use crate::files::storage::File;
     use std::sync::Arc;
 
@@ -66,10 +66,11 @@ mod tests {
         let file: Arc<dyn File> = Arc::new(MemFile::default());
         let mut wanted = Wanted::default();
         for (holder, _, len) in files {
+            let home = Home::new(*holder, file.clone());
             // In two halves.
             for len in [len / 2, len - len / 2] {
                 let extent = Extent { offset: 0, len, crc: 0 };
-                let stored = Stored::Extent { file: &file, name: "f", holder: *holder, extent };
+                let stored = Stored::Extent { home: &home, extent };
                 wanted.note(&Version { key: b"k", revision: 1, state: State::Live { tag: 0, stored } });
             }
         }

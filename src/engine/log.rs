@@ -1,6 +1,6 @@
 //! Log segments as files: made ahead, opened, read frame by frame.
 
-use super::value::{Extent, Stored};
+use super::value::{Extent, Home, Stored};
 use crate::error::{Code, Error, Result};
 use crate::files::names;
 use crate::files::storage::{Access, Directory, File};
@@ -22,9 +22,8 @@ const ZEROS: usize = 32;
 /// A segment opened for reading, or for reading and writing.
 #[derive(Debug)]
 pub struct Segment {
-    name: String,
+    home: Home,
     header: Header,
-    file: Arc<dyn File>,
 }
 
 /// Why a segment can't be opened.
@@ -62,7 +61,7 @@ impl Segment {
             let what = "it is another segment's or another store's file";
             return Err(OpenError::Other(Error::corrupt(&name, 16, what)));
         }
-        Ok(Segment { name, header, file })
+        Ok(Segment { home: Home::new(Holder::Log(number), file), header })
     }
 
     /// Opens segment `number` of whichever store; `None` if its header doesn't verify.
@@ -70,7 +69,7 @@ impl Segment {
         let name = names::log(number);
         let file = dir.open(&name, Access::Read).map_err(|e| Error::io(format_args!("open {name}"), &e))?;
         match read_header(&*file, &name) {
-            Ok(header) => Ok(Some(Segment { name, header, file })),
+            Ok(header) => Ok(Some(Segment { home: Home::new(Holder::Log(number), file), header })),
             Err(e) if e.code == Code::Corrupt => Ok(None),
             Err(e) => Err(e),
         }
@@ -82,7 +81,7 @@ impl Segment {
     }
     /// The file's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.home.name
     }
     /// The salt and the rest.
     pub fn header(&self) -> &Header {
@@ -90,17 +89,17 @@ impl Segment {
     }
     /// The file.
     pub fn file(&self) -> &Arc<dyn File> {
-        &self.file
+        &self.home.file
     }
 
     /// A large value that lies in the segment.
     pub fn stored(&self, extent: Extent) -> Stored<'_> {
-        Stored::Extent { file: &self.file, name: &self.name, holder: Holder::Log(self.number()), extent }
+        Stored::Extent { home: &self.home, extent }
     }
 
     /// How many bytes the file has.
     pub fn len(&self) -> Result<u64> {
-        let len = self.file.identity().map_err(|e| Error::io(format_args!("stat {}", self.name), &e))?.len;
+        let len = self.home.file.identity().map_err(|e| Error::io(format_args!("stat {}", self.home.name), &e))?.len;
         Ok(len.min(MAX_OFFSET))
     }
 
@@ -149,7 +148,9 @@ impl Segment {
         self.read(&mut bytes, from, to - from)?;
         match bytes.len() as u64 == to - from {
             true => Ok(bytes),
-            false => Err(Error::corrupt(&self.name, from + bytes.len() as u64, "the file ends before the log does")),
+            false => {
+                Err(Error::corrupt(&self.home.name, from + bytes.len() as u64, "the file ends before the log does"))
+            }
         }
     }
 
@@ -192,7 +193,7 @@ impl Segment {
     }
 
     fn read_into(&self, buf: &mut [u8], from: u64) -> Result<usize> {
-        self.file.read_at(buf, from).map_err(|e| Error::io(format_args!("read {} at {from}", self.name), &e))
+        self.home.file.read_at(buf, from).map_err(|e| Error::io(format_args!("read {} at {from}", self.home.name), &e))
     }
 
     /// All that lies beyond `end`; nothing if that is zeros only, as blocks are that were allocated ahead and never written.
@@ -203,7 +204,11 @@ impl Segment {
             let want = CHUNK.min(len - at);
             self.read(&mut chunk, at, want)?;
             if chunk.len() as u64 != want {
-                return Err(Error::corrupt(&self.name, at + chunk.len() as u64, "the file ends before the log does"));
+                return Err(Error::corrupt(
+                    &self.home.name,
+                    at + chunk.len() as u64,
+                    "the file ends before the log does",
+                ));
             }
             if chunk != UNWRITTEN[..chunk.len()] {
                 // The zeros that were passed over belong to it now.

@@ -3,7 +3,7 @@
 use super::log::{self, OpenError, Segment};
 use super::manifest;
 use super::memtable::{Memtable, Spare};
-use super::table::value_file_name;
+use super::value::name_of;
 use crate::error::{Code, Error, Result};
 use crate::files::names::{self, Name};
 use crate::files::storage::{Access, Directory};
@@ -191,7 +191,7 @@ pub fn recover(
 fn all_there(dir: &dyn Directory, present: &[String], manifest: &Manifest) -> Result<()> {
     let tables = manifest.tables.iter().map(|table| names::table(table.number));
     let segments = manifest.segments.iter().map(|segment| names::log(segment.number));
-    let values = manifest.value_files.iter().map(|file| value_file_name(file.holder));
+    let values = manifest.value_files.iter().map(|file| name_of(file.holder));
     let mut named = tables.chain(segments).chain(values);
     if let Some(gone) = named.find(|name| !present.contains(name)) {
         return Err(Error::corrupt(gone, 0, "the manifest names it, but it is gone"));

@@ -291,7 +291,7 @@ impl fmt::Debug for RowCache {
 mod tests {
     use super::super::memtable::hash;
     use super::super::table::memory::MemFile;
-    use super::super::value::Extent;
+    use super::super::value::{Extent, Home};
     use super::*;
     use crate::files::storage::File;
     use crate::format::checksum::crc32c;
@@ -361,11 +361,12 @@ mod tests {
         let file: Arc<dyn File> = Arc::new(MemFile::default());
         file.write_at(&[5; LEN as usize], 0).unwrap();
         let crc = crc32c(0, &[5; LEN as usize]);
+        let home = Home::new(Holder::Table(1), file);
         let part = (u64::from(LEN) + 3) * PART;
         for (limit, crc, is_kept) in [(part, crc, true), (part - 1, crc, false), (part, !crc, false)] {
             let rows = RowCache::new(limit);
             let extent = Extent { offset: 0, len: LEN, crc };
-            let stored = Stored::Extent { file: &file, name: "table-1", holder: Holder::Table(1), extent };
+            let stored = Stored::Extent { home: &home, extent };
             let version = Version { key: b"key", revision: 7, state: State::Live { tag: 9, stored } };
             rows.offer(1, &version, hash(b"key"));
             assert_eq!(rows.weight(), 0, "it would be read twice for a first read");

@@ -2,6 +2,7 @@
 //! values are never kept in a memtable or a block, so that neither grows by them.
 
 use crate::error::{Error, Result};
+use crate::files::names;
 use crate::files::storage::File;
 use crate::format::checksum::{crc32c, matches};
 use crate::format::manifest::Holder;
@@ -12,6 +13,32 @@ use std::sync::Arc;
 /// Values longer than this many bytes are kept as extents.
 pub const INLINE_MAX: usize = 4096;
 
+/// A file in which large values lie.
+#[derive(Debug)]
+pub struct Home {
+    /// Which file of the store it is.
+    pub holder: Holder,
+    /// Its name, for messages.
+    pub name: String,
+    /// The file.
+    pub file: Arc<dyn File>,
+}
+
+impl Home {
+    /// The file of a store that is open as `file`.
+    pub fn new(holder: Holder, file: Arc<dyn File>) -> Home {
+        Home { holder, name: name_of(holder), file }
+    }
+}
+
+/// The name of a file that holds large values.
+pub fn name_of(holder: Holder) -> String {
+    match holder {
+        Holder::Log(number) => names::log(number),
+        Holder::Table(number) => names::table(number),
+    }
+}
+
 /// A value as it is stored, borrowed from whoever found it.
 #[derive(Clone, Copy, Debug)]
 pub enum Stored<'a> {
@@ -20,11 +47,7 @@ pub enum Stored<'a> {
     /// The bytes are in a file, to be read and checked when they are wanted.
     Extent {
         /// The file.
-        file: &'a Arc<dyn File>,
-        /// The file's name, for messages.
-        name: &'a str,
-        /// Which file of the store it is.
-        holder: Holder,
+        home: &'a Home,
         /// The place in it.
         extent: Extent,
     },
@@ -61,7 +84,7 @@ impl<'a> Stored<'a> {
     pub fn copy_to(&self, out: &mut [u8]) -> Result<()> {
         match self {
             Stored::Inline(bytes) => out.copy_from_slice(bytes),
-            Stored::Extent { file, name, extent, .. } => {
+            Stored::Extent { home: Home { file, name, .. }, extent } => {
                 assert_eq!(out.len(), self.len(), "the caller gives a buffer of the value's length");
                 let read = file
                     .read_at(out, extent.offset)
@@ -120,7 +143,8 @@ mod tests {
         let file: Arc<dyn File> = Arc::new(MemFile::default());
         file.write_at(b"..value", 0).unwrap();
         let good = Extent { offset: 2, len: 5, crc: crc32c(0, b"value") };
-        let stored = |extent| Stored::Extent { file: &file, name: "log-3", holder: Holder::Log(3), extent };
+        let home = Home::new(Holder::Log(3), file);
+        let stored = |extent| Stored::Extent { home: &home, extent };
         assert_eq!(stored(good).bytes().unwrap(), &b"value"[..]);
         let mut out = [0; 5];
         stored(good).copy_to(&mut out).unwrap();

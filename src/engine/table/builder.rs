@@ -3,7 +3,7 @@
 
 use crate::engine::ranges::RangeSet;
 use crate::engine::source::{State, Version};
-use crate::engine::value::{INLINE_MAX, Stored};
+use crate::engine::value::{Home, INLINE_MAX, Stored};
 use crate::error::{Code, Error, Result};
 use crate::files::storage::File;
 use crate::format::checksum::{crc32c, matches};
@@ -119,9 +119,9 @@ impl TableBuilder {
             Some((tag, stored)) if stored.len() <= INLINE_MAX => {
                 self.push(key, shared, revision, &Content::Inline(tag, &stored.bytes()?))?;
             }
-            Some((tag, Stored::Extent { holder, extent, .. })) if self.kept.contains(&holder) => {
-                self.named.insert(holder);
-                self.push(key, shared, revision, &Content::Elsewhere(tag, holder, extent))?;
+            Some((tag, Stored::Extent { home, extent })) if self.kept.contains(&home.holder) => {
+                self.named.insert(home.holder);
+                self.push(key, shared, revision, &Content::Elsewhere(tag, home.holder, extent))?;
             }
             Some((tag, stored)) => {
                 // The block that was begun ends before the extent, if the entry finds no room in it.
@@ -247,7 +247,7 @@ impl TableBuilder {
                 }
                 crc32c(0, bytes)
             }
-            Stored::Extent { file, name, extent, .. } => {
+            Stored::Extent { home: Home { file, name, .. }, extent } => {
                 let (mut done, len, mut crc) = (0, stored.len(), 0);
                 while done < len {
                     let (at, piece) = (self.buffer.len(), BUFFER.min(len - done));

@@ -108,9 +108,9 @@ fn a_key_that_is_too_long_is_refused_and_the_table_named() {
     assert_eq!(table.verify(), Vec::<String>::new());
 }
 
-/// A large value of log segment `number`.
-fn in_log(file: &Arc<dyn File>, number: u64, extent: Extent) -> Stored<'_> {
-    Stored::Extent { file, name: "log", holder: Holder::Log(number), extent }
+/// The file as log segment `number`.
+fn in_log(file: &Arc<dyn File>, number: u64) -> Home {
+    Home::new(Holder::Log(number), file.clone())
 }
 
 #[test]
@@ -128,7 +128,8 @@ fn a_large_value_stays_in_a_file_that_is_kept_and_is_copied_from_others() {
     for (i, (log, value)) in logs.iter().zip(&values).enumerate() {
         log.write_at(value, 100).unwrap();
         let extent = Extent { offset: 100, len: LEN as u32, crc: crc32c(0, value) };
-        builder.add(&[b'a' + i as u8], 200, Some((3, in_log(log, i as u64 + 1, extent)))).unwrap();
+        let home = in_log(log, i as u64 + 1);
+        builder.add(&[b'a' + i as u8], 200, Some((3, Stored::Extent { home: &home, extent }))).unwrap();
     }
     assert_eq!(*builder.named(), BTreeSet::from([Holder::Log(2)]), "what is kept and named");
     let made = finish(dir.clone(), builder);
@@ -161,10 +162,11 @@ fn a_small_value_comes_to_lie_beside_its_key_wherever_it_was() {
     let source: Arc<dyn File> = Arc::new(MemFile::default());
     let value = vec![7; INLINE_MAX + 1];
     source.write_at(&value, 0).unwrap();
+    let home = in_log(&source, 1);
     let (dir, mut builder) = begin();
     for (key, len) in [(b"a", 10), (b"b", INLINE_MAX), (b"c", INLINE_MAX + 1)] {
         let extent = Extent { offset: 0, len: len as u32, crc: crc32c(0, &value[..len]) };
-        builder.add(key, 200, Some((3, in_log(&source, 1, extent)))).unwrap();
+        builder.add(key, 200, Some((3, Stored::Extent { home: &home, extent }))).unwrap();
     }
     let table = finish(dir, builder).open(0).unwrap();
     for (key, len) in [(b"a", 10), (b"b", INLINE_MAX), (b"c", INLINE_MAX + 1)] {

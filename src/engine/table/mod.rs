@@ -16,4 +16,3 @@ pub use builder::{TableBuilder, TableName};
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
 pub use reader::{OpenError, Table};
-pub use value_files::name as value_file_name;

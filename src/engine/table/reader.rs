@@ -8,7 +8,7 @@ use super::value_files::ValueFiles;
 use super::{BlockCache, TableCursor};
 use crate::engine::ranges::RangeSet;
 use crate::engine::source::{State, Version};
-use crate::engine::value::Stored;
+use crate::engine::value::{Extent, Home, Stored};
 use crate::error::{Code, Error, Result};
 use crate::files::storage::{Access, Directory, File};
 use crate::format::manifest::{Holder, StoreId, TableEntry, ValueFile};
@@ -43,8 +43,7 @@ impl From<OpenError> for Error {
 /// An open table. Any number of threads may read it at once.
 #[derive(Debug)]
 pub struct Table {
-    file: Arc<dyn File>,
-    name: String,
+    home: Home,
     entry: TableEntry,
     footer: Footer,
     value_files: ValueFiles,
@@ -73,7 +72,15 @@ impl Table {
         let file = open_file(&**dir, &name)?;
         let footer = footer_of(&*file, &name, entry, store).map_err(OpenError::Failed)?;
         let value_files = ValueFiles::open(&**dir, value_files, store)?;
-        Ok(Table { file, name, entry, footer, value_files, cache, root: OnceLock::new(), ranges: OnceLock::new() })
+        Ok(Table {
+            home: Home::new(Holder::Table(entry.number), file),
+            entry,
+            footer,
+            value_files,
+            cache,
+            root: OnceLock::new(),
+            ranges: OnceLock::new(),
+        })
     }
 
     /// What the manifest says of it.
@@ -152,7 +159,7 @@ impl Table {
 
     /// The footer as it is in the file now.
     pub(super) fn read_footer(&self) -> Result<Footer> {
-        footer_of(&*self.file, &self.name, self.entry, self.footer.store)
+        footer_of(&*self.home.file, &self.home.name, self.entry, self.footer.store)
     }
 
     /// An entry of one of the table's blocks as a version of `key`.
@@ -160,16 +167,20 @@ impl Table {
         let state = match entry.content {
             Content::Tombstone => State::Tombstone,
             Content::Inline(tag, value) => State::Live { tag, stored: Stored::Inline(value) },
-            Content::Extent(tag, extent) => {
-                let holder = Holder::Table(self.entry.number);
-                State::Live { tag, stored: Stored::Extent { file: &self.file, name: &self.name, holder, extent } }
-            }
-            Content::Elsewhere(tag, holder, extent) => {
-                let stored = self.value_files.stored(holder, extent);
-                State::Live { tag, stored: stored.expect("read_block has found the value to be in a value file") }
-            }
+            Content::Extent(tag, extent) => State::Live { tag, stored: self.stored(extent) },
+            Content::Elsewhere(tag, holder, extent) => State::Live { tag, stored: self.stored_in(holder, extent) },
         };
         Version { key, revision: entry.revision, state }
+    }
+
+    #[inline(never)]
+    fn stored(&self, extent: Extent) -> Stored<'_> {
+        Stored::Extent { home: &self.home, extent }
+    }
+
+    #[inline(never)]
+    fn stored_in(&self, holder: Holder, extent: Extent) -> Stored<'_> {
+        self.value_files.stored(holder, extent).expect("read_block has found the value to be in a value file")
     }
 
     /// The index of the leaves.
@@ -299,8 +310,8 @@ impl Table {
         let len =
             usize::try_from(place.end - place.start).map_err(|_| self.damage(place.start, "a part is too long"))?;
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
-        let read = self.file.read_at(Arc::make_mut(&mut bytes), place.start);
-        let read = read.map_err(|e| Error::io(format!("read {} at offset {}", self.name, place.start), &e))?;
+        let read = self.home.file.read_at(Arc::make_mut(&mut bytes), place.start);
+        let read = read.map_err(|e| Error::io(format!("read {} at offset {}", self.home.name, place.start), &e))?;
         if read != len {
             return Err(self.damage(place.start, "the file ends too early"));
         }
@@ -308,7 +319,7 @@ impl Table {
     }
 
     pub(super) fn damage(&self, offset: u64, what: &str) -> Error {
-        Error::corrupt(&self.name, offset, what)
+        Error::corrupt(&self.home.name, offset, what)
     }
 }
 

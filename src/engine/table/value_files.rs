@@ -2,12 +2,10 @@
 
 use super::{OpenError, reader};
 use crate::engine::log::{self, Segment};
-use crate::engine::value::{Extent, Stored};
+use crate::engine::value::{Extent, Home, Stored, name_of};
 use crate::error::Error;
-use crate::files::names;
-use crate::files::storage::{Access, Directory, File};
+use crate::files::storage::{Access, Directory};
 use crate::format::manifest::{Holder, StoreId, ValueFile};
-use std::sync::Arc;
 
 /// A table's value files, in the order of their holders.
 #[derive(Debug)]
@@ -16,16 +14,7 @@ pub struct ValueFiles(Box<[OpenFile]>);
 #[derive(Debug)]
 struct OpenFile {
     entry: ValueFile,
-    name: String,
-    file: Arc<dyn File>,
-}
-
-/// The name of a file that holds large values.
-pub fn name(holder: Holder) -> String {
-    match holder {
-        Holder::Log(number) => names::log(number),
-        Holder::Table(number) => names::table(number),
-    }
+    home: Home,
 }
 
 impl ValueFiles {
@@ -42,15 +31,15 @@ impl ValueFiles {
     /// A value in one of them; `None` if it lies outside of them.
     pub fn stored(&self, holder: Holder, extent: Extent) -> Option<Stored<'_>> {
         let at = self.0.binary_search_by_key(&holder, |open| open.entry.holder).ok()?;
-        let OpenFile { entry, name, file } = &self.0[at];
+        let OpenFile { entry, home } = &self.0[at];
         let end = extent.offset.checked_add(u64::from(extent.len))?;
-        (end <= entry.size).then_some(Stored::Extent { file, name, holder, extent })
+        (end <= entry.size).then_some(Stored::Extent { home, extent })
     }
 }
 
 /// Opens a file and finds it to be of this store and number.
 fn open(dir: &dyn Directory, entry: ValueFile, store: StoreId) -> Result<OpenFile, OpenError> {
-    let name = name(entry.holder);
+    let name = name_of(entry.holder);
     let file = match entry.holder {
         Holder::Log(number) => match Segment::open(dir, number, &store, Access::Read) {
             Ok(segment) => segment.file().clone(),
@@ -72,5 +61,5 @@ fn open(dir: &dyn Directory, entry: ValueFile, store: StoreId) -> Result<OpenFil
         let what = format!("it has {len} bytes, not the {} of the manifest", entry.size);
         return Err(OpenError::Failed(Error::corrupt(&name, len, what)));
     }
-    Ok(OpenFile { entry, name, file })
+    Ok(OpenFile { entry, home: Home::new(entry.holder, file) })
 }

@@ -124,8 +124,8 @@ impl Table {
             State::Tombstone => report.tombstones += 1,
             State::Live { stored, .. } => {
                 report.bytes += stored.len() as u64;
-                if let Stored::Extent { extent, holder, .. } = stored {
-                    if holder == Holder::Table(self.entry().number) {
+                if let Stored::Extent { home, extent } = stored {
+                    if home.holder == Holder::Table(self.entry().number) {
                         report.part(self, extent.offset, extent.offset + u64::from(extent.len));
                         report.large += u64::from(extent.len);
                     }
