@@ -1,10 +1,11 @@
-//! Golden bytes: a store of format 1, written once and kept in `tests/fixtures/format-1`, is read by this and every later
+//! Golden bytes: a store of each format, written once and kept in `tests/fixtures`, is read by this and every later
 //! version. Whoever changes the format adds a fixture beside it and never touches this one.
 
 mod support;
 
 use dirkv::Backend;
 use dirkv::backend::{Item, NewItem};
+use dirkv::format::manifest::{Holder, Manifest};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,11 @@ const LARGE: usize = 34_000;
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+}
+
+/// A store of format 2 with a value file of each kind; the rest of the format is that of the first.
+fn second_fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2")
 }
 
 fn open(path: &Path, now: i64, settings: &[(&str, &str)]) -> Backend {
@@ -41,15 +47,23 @@ fn all_bytes() -> Vec<u8> {
 
 /// A copy, so that what is opened for writing is not the fixture.
 fn copy() -> tempfile::TempDir {
+    copy_of(&fixture())
+}
+
+fn copy_of(fixture: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for (name, bytes) in files() {
+    for (name, bytes) in files_of(fixture) {
         fs::write(copy.path().join(name), bytes).unwrap();
     }
     copy
 }
 
 fn files() -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(fixture()).unwrap().map(|entry| entry.unwrap());
+    files_of(&fixture())
+}
+
+fn files_of(fixture: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(fixture).unwrap().map(|entry| entry.unwrap());
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
@@ -237,4 +251,64 @@ fn what_had_a_time_to_live_is_gone_after_it() {
     let store = open(copy.path(), WRITTEN + 60 * SECOND, &[]);
     assert!(store.locks().unwrap().is_empty());
     assert!(store.acquire_lock("job", SECOND, 0).unwrap() > 0);
+}
+
+/// Written once:
+///
+/// `cargo test --test golden -- --ignored write_the_second_fixture`
+#[test]
+#[ignore = "the fixture is written once and never again"]
+fn write_the_second_fixture() {
+    assert!(!second_fixture().exists(), "the fixture is there already; it is kept as it is");
+    let store = open(&second_fixture(), WRITTEN, &[]);
+    let put = |key: &str, value: &[u8]| drop(store.upsert("large", key, value, 0).unwrap());
+    ["a", "b", "c"].into_iter().zip(1..).for_each(|(key, seed)| put(key, &large(seed)[..20_000]));
+    store.compact().unwrap();
+    // Little is wanted of the segment now: what is moves into a table.
+    put("a", b"small");
+    put("b", b"small");
+    store.compact().unwrap();
+    ["d", "e", "f"].into_iter().zip(4..).for_each(|(key, seed)| put(key, &large(seed)[..20_000]));
+    store.compact().unwrap();
+    put("g", b"in the live segment");
+    store.close();
+}
+
+#[track_caller]
+fn second_reads_back(store: &Backend) {
+    let large = |seed| large(seed)[..20_000].to_vec();
+    let expected = [
+        ("a", b"small".to_vec()),
+        ("b", b"small".to_vec()),
+        ("c", large(3)),
+        ("d", large(4)),
+        ("e", large(5)),
+        ("f", large(6)),
+        ("g", b"in the live segment".to_vec()),
+    ];
+    let listed: Vec<_> = store.items("large", None, 0, true).unwrap().into_iter().map(|i| (i.name, i.value)).collect();
+    assert!(listed == expected.map(|(key, value)| (key.to_owned(), value)), "the listing is another");
+    support::assert_clean(store);
+}
+
+#[test]
+fn a_store_with_value_files_is_read_written_and_compacted() {
+    let before = files_of(&second_fixture());
+    let kept = |files: &BTreeMap<String, Vec<u8>>| {
+        let manifest = Manifest::decode(&files["MANIFEST"]).unwrap();
+        manifest.value_files.iter().map(|file| file.holder).collect::<Vec<_>>()
+    };
+    assert!(matches!(kept(&before)[..], [Holder::Log(_), Holder::Table(_)]), "{:?}", kept(&before));
+    assert!(before["MANIFEST"].starts_with(b"DIRKVMAN\x02\0\0\0"));
+    assert!(before.values().map(Vec::len).sum::<usize>() < 300 << 10);
+    second_reads_back(&open(&second_fixture(), WRITTEN, &[("read_only", "true")]));
+    assert!(files_of(&second_fixture()) == before, "reading changed the fixture");
+    let copy = copy_of(&second_fixture());
+    let store = open(copy.path(), WRITTEN, &[]);
+    second_reads_back(&store);
+    store.compact().unwrap();
+    second_reads_back(&store);
+    drop(store);
+    assert_eq!(kept(&files_of(copy.path())), kept(&before), "they are as good as before");
+    second_reads_back(&open(copy.path(), WRITTEN, &[]));
 }

@@ -188,7 +188,7 @@ fn table(mut whole: Whole) {
 
 fn open(memory: &Memory, entry: TableEntry) -> Option<Arc<Table>> {
     let dir: Arc<dyn Directory> = Arc::new(memory.clone());
-    Table::open(&dir, entry, &[], [7; 16], Arc::new(BlockCache::new(1 << 16, 1 << 13))).ok().map(Arc::new)
+    Table::open(&dir, entry, &[], &[], [7; 16], Arc::new(BlockCache::new(1 << 16, 1 << 13))).ok().map(Arc::new)
 }
 
 fn holds(table: &Arc<Table>, whole: &Whole) {

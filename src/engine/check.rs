@@ -5,7 +5,7 @@ use super::table::{BlockCache, OpenError, Table};
 use super::{Core, manifest};
 use crate::error::{Code, Error, Result};
 use crate::files::storage::Access;
-use crate::format::manifest::{Holder, Manifest};
+use crate::format::manifest::{Holder, Manifest, ValueFile};
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::format::segment::HEADER_LEN;
 use std::sync::Arc;
@@ -37,18 +37,13 @@ impl Core {
         for entry in &manifest.tables {
             let cache = Arc::new(BlockCache::new(0, 0));
             let value_files = manifest.value_files_of(entry.number);
-            match Table::open(&self.files.dir, *entry, value_files, self.files.store, cache) {
-                Ok(table) => findings.extend(table.verify()),
+            match Table::open(&self.files.dir, *entry, value_files, &[], self.files.store, cache) {
+                Ok(table) => {
+                    findings.extend(table.verify());
+                    findings.extend(self.check_values(value_files)?);
+                }
                 Err(OpenError::Missing(name)) => findings.push(format!("{name} is gone")),
                 Err(OpenError::Failed(e)) => findings.push(finding(e)?),
-            }
-        }
-        for file in &manifest.value_files {
-            // Of a table that stays for its large values those that are wanted are verified with the table that names them.
-            if let Holder::Log(number) = file.holder
-                && let Err(e) = self.check_segment(number, file.size)
-            {
-                findings.push(finding(e)?);
             }
         }
         for entry in &manifest.segments {
@@ -59,6 +54,20 @@ impl Core {
                 sealed => sealed,
             };
             if let Err(e) = self.check_segment(entry.number, end) {
+                findings.push(finding(e)?);
+            }
+        }
+        Ok(findings)
+    }
+
+    /// The segments among a table's value files. Of a table that stays for its large values, those that are wanted were verified with
+    /// the entries that name them.
+    fn check_values(&self, files: &[ValueFile]) -> Result<Vec<String>> {
+        let mut findings = Vec::new();
+        for file in files {
+            if let Holder::Log(number) = file.holder
+                && let Err(e) = self.check_segment(number, file.size)
+            {
                 findings.push(finding(e)?);
             }
         }

@@ -105,9 +105,11 @@ pub struct Group<'a, 'h> {
 }
 
 impl Core {
-    /// How much memory the index of one segment may take before the segment counts as full.
-    fn heaviest(&self) -> u64 {
-        (INDEX_GROWTH * self.segment_size).min(MAX_INDEX)
+    /// How much memory the index of a segment of this length may take before the segment counts as full. One that was made
+    /// for large values isn't for many small ones.
+    fn heaviest(&self, len: u64) -> u64 {
+        let growth = if len > self.segment_size { 1 } else { INDEX_GROWTH };
+        (growth * self.segment_size).min(MAX_INDEX)
     }
 }
 
@@ -178,7 +180,10 @@ impl<'a, 'h> Group<'a, 'h> {
             ));
         }
         // Keys are whole in the index and cut short in the log: a segment whose index has grown too large is full, too.
-        let heavy = self.applying.as_ref().is_some_and(|a| a.view.live().weight() as u64 > self.core.heaviest());
+        let heavy = self
+            .applying
+            .as_ref()
+            .is_some_and(|a| a.view.live().weight() as u64 > self.core.heaviest(self.voucher.capacity));
         if heavy || offset_of(self.run.end) + len as u64 > self.voucher.capacity {
             self.roll(FirstFrame { len: len as u64, operations: u64::from(body.operations()) })?;
         }

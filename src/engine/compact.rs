@@ -5,7 +5,7 @@ use super::index::View;
 use super::keep::{Share, Wanted};
 use super::merge::{Input, Merge, Mode};
 use super::ranges::RangeSet;
-use super::run::{Made, Run, replaced};
+use super::run::{Made, Run, RunFile, replaced};
 use super::seal::FirstFrame;
 use super::source::{Source, State, Version};
 use super::table::{TableBuilder, TableName};
@@ -166,7 +166,7 @@ impl Core {
     /// a power cut would bring back may still name it, so the newest is made durable first.
     fn remove_unnamed(&self, number: u64) {
         let Ok(_held) = self.take_lock(self.clock.boottime() + self.lock_timeout) else { return };
-        if self.published_manifest().is_ok_and(|now| now.tables.iter().all(|t| t.number != number)) {
+        if self.published_manifest().is_ok_and(|now| !now.names(Holder::Table(number))) {
             self.remove(&names::table(number));
         }
     }
@@ -178,11 +178,10 @@ impl Core {
             self.remove(&names::table(number));
             return Ok(false);
         }
-        let mut files = run.files();
-        let named = |(&holder, &size): (&Holder, &u64)| {
-            builder.named().contains(&holder).then_some(ValueFile { owner: number, holder, size })
-        };
-        let mut made = Made { table: None, value_files: files.iter().filter_map(named).collect() };
+        let files = run.files()?;
+        let (named, gone): (Vec<_>, Vec<_>) = files.iter().partition(|file| builder.named().contains(&file.holder));
+        let value_file = |file: &RunFile| ValueFile { owner: number, holder: file.holder, size: file.size };
+        let mut made = Made { table: None, value_files: named.into_iter().map(value_file).collect() };
         if !builder.is_empty() {
             made.table = Some(TableEntry { number, from: name.from, to: name.to, size: builder.finish()? });
         }
@@ -197,8 +196,7 @@ impl Core {
         if switched {
             let (tables, segments) = (run.tables().len(), run.segments().len());
             (self.log)(false, &format!("compacted {tables} tables and {segments} segments into table-{number}"));
-            files.retain(|holder, _| made.value_files.iter().all(|file| file.holder != *holder));
-            files.keys().for_each(|holder| self.remove(&name_of(*holder)));
+            gone.iter().for_each(|file| self.remove(&name_of(file.holder)));
             self.fresh_view()?;
         }
         Ok(switched)
@@ -243,7 +241,7 @@ impl Core {
             ranges.iter().for_each(|(start, end, revision)| builder.add_range(start, end, revision));
         }
         let mut merge = Merge::new(inputs, to, None, Mode::Compact);
-        if run.has_large_values() {
+        if run.may_keep()? {
             match self.kept(run, &mut merge, pause)? {
                 Some(files) => builder.keep(files),
                 None => return Ok(false),
@@ -275,7 +273,8 @@ impl Core {
             }
             Ok(())
         })?;
-        Ok(ended.then(|| wanted.kept(&run.files(), run.share, run.other_value_files())))
+        let lens = run.files()?.into_iter().map(|file| (file.holder, file.len)).collect();
+        Ok(ended.then(|| wanted.kept(&lens, run.share, run.other_value_files())))
     }
 
     fn wants(&self, version: &Version<'_>) -> bool {

@@ -174,7 +174,7 @@ fn build(files: &super::Files, manifest: Manifest, old: &View) -> Result<View> {
             Some(table) => table,
             None => {
                 let value_files = manifest.value_files_of(entry.number);
-                Arc::new(Table::open(&files.dir, *entry, value_files, files.store, files.cache.clone())?)
+                Arc::new(Table::open(&files.dir, *entry, value_files, &old.tables, files.store, files.cache.clone())?)
             }
         });
     }

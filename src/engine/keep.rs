@@ -9,7 +9,8 @@ use super::value::Stored;
 use crate::format::manifest::Holder;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// So many value files a store has at most, each with a descriptor in every process.
+/// About so many value files a store has at most, each with a descriptor in every handle. (A flush and a merge beside each
+/// other don't count each other's.)
 pub const MAX_VALUE_FILES: usize = 128;
 
 /// How much of a file has to be wanted for it to stay.
@@ -17,8 +18,19 @@ pub const MAX_VALUE_FILES: usize = 128;
 pub enum Share {
     /// While others write: each value is copied seldom, and files take at most twice what is wanted of them.
     Half,
-    /// When somebody asks for the space.
+    /// Seven eighths, when somebody asks for the space.
     Most,
+}
+
+impl Share {
+    /// Whether a file of this length stays when so much of it is wanted.
+    pub fn is_enough(self, wanted: u64, len: u64) -> bool {
+        wanted > 0
+            && match self {
+                Share::Half => wanted >= len / 2,
+                Share::Most => wanted >= len / 8 * 7,
+            }
+    }
 }
 
 /// The large values that a new table will name, counted by the files in which they are.
@@ -33,17 +45,12 @@ impl Wanted {
         }
     }
 
-    /// Which of the files, whose sizes are given, stay, when there are `others` already. Where they would be too many, the
+    /// Which of the files, whose lengths are given, stay, when there are `others` already. Where they would be too many, the
     /// smaller half is copied into one, so that each copy makes many files one.
-    pub fn kept(self, sizes: &BTreeMap<Holder, u64>, share: Share, others: usize) -> BTreeSet<Holder> {
-        let enough = |holder: &Holder, wanted: u64| {
-            let size = sizes.get(holder).copied().unwrap_or(u64::MAX);
-            match share {
-                Share::Half => wanted >= size / 2,
-                Share::Most => wanted >= size / 8 * 7,
-            }
-        };
-        let mut files: Vec<_> = self.0.into_iter().filter(|(holder, wanted)| enough(holder, *wanted)).collect();
+    pub fn kept(self, lens: &BTreeMap<Holder, u64>, share: Share, others: usize) -> BTreeSet<Holder> {
+        let len = |holder: &Holder| lens.get(holder).copied().unwrap_or(u64::MAX);
+        let mut files = Vec::from_iter(self.0);
+        files.retain(|(holder, wanted)| share.is_enough(*wanted, len(holder)));
         let room = MAX_VALUE_FILES.saturating_sub(others);
         if files.len() > room {
             files.sort_by_key(|(_, wanted)| std::cmp::Reverse(*wanted));

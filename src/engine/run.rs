@@ -2,9 +2,10 @@
 
 use super::index::View;
 use super::keep::Share;
+use super::table::Table;
+use crate::error::Result;
 use crate::format::manifest::{Holder, Manifest, SegmentEntry, TableEntry, ValueFile};
 use crate::format::position::{Position, position};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is to become one table: a *flush* takes the first sealed segments, a *merge* the tables from `first` on. A flush is
@@ -18,6 +19,16 @@ pub struct Run {
     pub segments: usize,
     /// How much of a file has to be wanted for it to stay for its large values.
     pub share: Share,
+}
+
+/// A file of a run.
+pub struct RunFile {
+    /// Which file it is.
+    pub holder: Holder,
+    /// How many bytes of it may be named.
+    pub size: u64,
+    /// How many it has, with blocks that were allocated ahead.
+    pub len: u64,
 }
 
 /// What a run has become.
@@ -41,21 +52,36 @@ impl Run {
     pub fn segments(&self) -> &[SegmentEntry] {
         &self.view.manifest.segments[..self.segments]
     }
-    /// Its files, and those that stayed for the large values in them; of each how many bytes may be named.
-    pub fn files(&self) -> BTreeMap<Holder, u64> {
-        let tables = self.view.tables[self.first..].iter();
-        let values = tables.clone().flat_map(|table| table.value_files()).map(|file| (file.holder, file.size));
-        let tables = tables.map(|table| (Holder::Table(table.entry().number), table.entry().size));
-        let segments = self.segments().iter().map(|segment| (Holder::Log(segment.number), segment.sealed));
-        tables.chain(segments).chain(values).collect()
+    /// Its files, and those that stayed for the large values in them, in the order of their holders.
+    pub fn files(&self) -> Result<Vec<RunFile>> {
+        let mut files = Vec::new();
+        for (memtable, entry) in self.view.memtables.iter().zip(self.segments()) {
+            let len = memtable.segment().len()?;
+            files.push(RunFile { holder: Holder::Log(entry.number), size: entry.sealed, len });
+        }
+        for table in &self.view.tables[self.first..] {
+            let TableEntry { number, size, .. } = table.entry();
+            files.push(RunFile { holder: Holder::Table(number), size, len: size });
+            files.extend(table.value_files().map(|(file, len)| RunFile { holder: file.holder, size: file.size, len }));
+        }
+        files.sort_unstable_by_key(|file| file.holder);
+        Ok(files)
     }
     /// Value files of tables that are in no run with it.
     pub fn other_value_files(&self) -> usize {
         self.view.tables[..self.first].iter().map(|table| table.value_files().count()).sum()
     }
-    pub fn has_large_values(&self) -> bool {
-        self.view.memtables[..self.segments].iter().any(|memtable| memtable.has_large_values())
-            || self.view.tables[self.first..].iter().any(|table| table.has_large_values())
+    /// Whether any file may stay for its large values, so that it is worth while to count what is wanted of each.
+    pub fn may_keep(&self) -> Result<bool> {
+        for memtable in &self.view.memtables[..self.segments] {
+            if self.share.is_enough(memtable.large(), memtable.segment().len()?) {
+                return Ok(true);
+            }
+        }
+        let of_table = |table: &Arc<Table>| {
+            table.value_files().next().is_some() || self.share.is_enough(table.large(), table.entry().size)
+        };
+        Ok(self.view.tables[self.first..].iter().any(of_table))
     }
     pub fn from(&self) -> Position {
         match self.first {

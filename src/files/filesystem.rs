@@ -130,14 +130,20 @@ pub(super) fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
         return Ok(());
     }
     // The system call itself: posix_fallocate of the C library writes zeros where the filesystem can't allocate.
-    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len)) {
+    let before = file.metadata()?.len();
+    let allocated = match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len)) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "this filesystem can't allocate the blocks of a file ahead (fallocate)",
         )),
         Ok(()) if is_written_in_place(file) => write_holes(file, len),
-        result => Ok(result?),
+        result => result.map_err(io::Error::from),
+    };
+    if allocated.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull) && len > before {
+        // Some keep what they could allocate before the disk was full.
+        file.set_len(before)?;
     }
+    allocated
 }
 
 /// Whether it is a file of btrfs that [`forbid_copy_on_write`] has changed, below an overlayfs too.
@@ -227,6 +233,31 @@ mod tests {
             assert!(refused.message.contains("volatile"), "{refused}");
             assert!(!base.join("volatile/new").exists(), "nothing is made there");
         });
+    }
+
+    #[test]
+    fn an_allocation_that_finds_no_room_takes_none() {
+        for kind in ["ext4", "xfs", "btrfs"] {
+            let base = tempfile::tempdir().unwrap();
+            let (image, point) = (base.path().join("image"), base.path().join("mounted"));
+            std::fs::create_dir(&point).unwrap();
+            std::fs::File::create(&image).unwrap().set_len(320 << 20).unwrap();
+            let made = Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image).output();
+            if !made.is_ok_and(|made| made.status.success()) {
+                skipped(&format!("needs mkfs.{kind}"));
+                continue;
+            }
+            with_mounts(|| {
+                mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
+                let directory = open_directory(&point.join("store"), 0o700, 0o600, false).unwrap();
+                let file = directory.open("log-1", Access::CreateNew).unwrap();
+                file.allocate(1 << 20).unwrap();
+                let error = file.allocate(1 << 30).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{kind}");
+                assert_eq!(file.identity().unwrap().len, 1 << 20, "{kind}");
+                directory.open("log-2", Access::CreateNew).unwrap().allocate(100 << 20).unwrap();
+            });
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub trait File: Any + Send + Sync + Debug {
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// fdatasync. An error is reported once; never retry it and call the data safe.
     fn sync_data(&self) -> io::Result<()>;
-    /// Allocates blocks for `0..len` and grows the file to `len`; never shrinks it.
+    /// Allocates blocks for `0..len` and grows the file to `len`; never shrinks it. Where there is no room, it stays as it was.
     fn allocate(&self, len: u64) -> io::Result<()>;
     /// What it is: inode, links, size.
     fn identity(&self) -> io::Result<Identity>;

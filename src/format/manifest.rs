@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0  8  magic "DIRKVMAN"
-//!  8  u32 format version: 2 if there are value files, else 1
+//!  8  u32 format version: 2; 1 has no value files
 //! 12  u32 length of the whole file
 //! 16  u64 generation: grows by one with each new manifest
 //! 24  16 store id
@@ -22,9 +22,9 @@ use super::checksum::{crc32c, matches};
 use super::position::{MAX_OFFSET, Position, offset_of, segment_of};
 use super::segment::{u32_at, u64_at};
 
-/// The newest format that this library writes and reads: 2 has value files, and tables that count the large values in them.
+/// The format of manifests and tables that this library writes: 2 has value files, and tables that count large values.
 pub const FORMAT_VERSION: u32 = 2;
-/// What needs none of that is written in this format.
+/// The format before, which is read; segments and the shared page are the same in both.
 pub const FIRST_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"DIRKVMAN";
 const HEADER_LEN: usize = 80;
@@ -141,17 +141,20 @@ impl Manifest {
         &self.value_files[start..end]
     }
 
-    /// Whether the file is named for the large values in it.
-    pub fn keeps(&self, holder: Holder) -> bool {
-        self.value_files.iter().any(|file| file.holder == holder)
+    /// Whether the file is named, be it only for the large values in it.
+    pub fn names(&self, holder: Holder) -> bool {
+        let as_itself = match holder {
+            Holder::Log(number) => self.segments.iter().any(|segment| segment.number == number),
+            Holder::Table(number) => self.tables.iter().any(|table| table.number == number),
+        };
+        as_itself || self.value_files.iter().any(|file| file.holder == holder)
     }
 
     /// The bytes on disk.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
-        let version = if self.value_files.is_empty() { FIRST_VERSION } else { FORMAT_VERSION };
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&version.to_le_bytes());
+        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.store);
@@ -208,7 +211,7 @@ impl Manifest {
             _ => return Err(Flaw::Damage(40, "no sync mode has this number")),
         };
         if version == 0
-            || (version == FIRST_VERSION) != (counts[3] == 0)
+            || version == FIRST_VERSION && counts[3] != 0
             || HEADER_LEN + (counts[0] + counts[3]) * 32 + (counts[1] + counts[2]) * 16 != body.len()
         {
             return Err(Flaw::Damage(64, "the counts don't fit the manifest's length"));
@@ -260,11 +263,8 @@ impl Manifest {
         let mut segments = self.segments.iter().chain(&self.voids);
         let segments = segments.all(|s| (1..MAX_SEGMENT).contains(&s.number) && s.sealed <= MAX_OFFSET);
         let tables = self.tables.iter().all(|t| t.number < self.next_table && segment_of(t.to) < self.live());
-        if !self.value_files.is_sorted_by(|a, b| a < b) || !self.value_files.iter().all(|file| self.may_keep(file)) {
-            return Err(Flaw::Damage(
-                76,
-                "a value file belongs to no table, or is named for its frames or versions, too",
-            ));
+        if !self.value_files_are_well() {
+            return Err(Flaw::Damage(76, "a value file belongs to no table, or is named twice"));
         }
         let counters = [self.generation, self.next_table].iter().all(|n| *n < u64::MAX);
         if segments && tables && counters && self.segment_size <= MAX_OFFSET {
@@ -273,13 +273,22 @@ impl Manifest {
         Err(Flaw::Damage(16, "a number is greater than any that is ever written"))
     }
 
-    fn may_keep(&self, file: &ValueFile) -> bool {
-        let once = match file.holder {
-            Holder::Log(number) => number > 0 && self.segments.first().is_some_and(|first| number < first.number),
-            Holder::Table(number) => number < self.next_table && self.tables.iter().all(|t| t.number != number),
+    /// In order, each once, and nothing else than the values of one table.
+    fn value_files_are_well(&self) -> bool {
+        let mut tables: Vec<u64> = self.tables.iter().map(|table| table.number).collect();
+        let mut holders: Vec<Holder> = self.value_files.iter().map(|file| file.holder).collect();
+        tables.sort_unstable();
+        holders.sort_unstable();
+        let is_table = |number: &u64| tables.binary_search(number).is_ok();
+        let first = self.segments.first().map_or(0, |segment| segment.number);
+        let is_spare = |holder: &Holder| match holder {
+            Holder::Log(number) => (1..first).contains(number),
+            Holder::Table(number) => *number < self.next_table && !is_table(number),
         };
-        let named = self.value_files.iter().filter(|other| other.holder == file.holder).count();
-        once && named == 1 && self.tables.iter().any(|t| t.number == file.owner)
+        self.value_files.is_sorted()
+            && self.value_files.iter().all(|file| is_table(&file.owner))
+            && holders.is_sorted_by(|a, b| a < b)
+            && holders.iter().all(is_spare)
     }
 }
 
@@ -376,7 +385,7 @@ mod tests {
     fn what_is_wrong_though_its_checksum_is_right_is_named() {
         assert_eq!(forged(|_| ()), Ok(sample()));
         assert_eq!(forged(|b| b[8] = 3), Err(Flaw::Version(3)));
-        assert!(matches!(forged(|b| b[8] = 2), Err(Flaw::Damage(64, _))), "the second format has value files");
+        assert_eq!(forged(|b| b[8] = 1), Ok(sample()), "the first format");
         assert!(matches!(forged(|b| b[8] = 0), Err(Flaw::Damage(64, _))));
         assert!(matches!(forged(|b| b[40] = 2), Err(Flaw::Damage(40, _))));
         for at in [64, 68, 72, 76] {
@@ -390,9 +399,9 @@ mod tests {
     #[test]
     fn a_value_file_belongs_to_one_table_and_is_nothing_else() {
         let m = keeping();
-        assert!(m.keeps(Holder::Log(1)) && m.keeps(Holder::Table(2)));
-        assert!(!m.keeps(Holder::Log(2)) && !sample().keeps(Holder::Log(1)));
-        assert_eq!((sample().encode()[8], m.encode()[8]), (1, 2), "what needs no newer format is of the first");
+        let named = [1, 2, 3].map(|n| (m.names(Holder::Log(n)), m.names(Holder::Table(n))));
+        assert_eq!(named, [(true, false), (true, true), (true, true)]);
+        assert!(!sample().names(Holder::Log(1)) && !sample().names(Holder::Table(2)));
         let file = |owner, holder| ValueFile { owner, holder, size: 9 };
         for wrong in [
             vec![file(4, Holder::Log(1))],
@@ -407,13 +416,14 @@ mod tests {
             let wrong = Manifest { value_files: wrong, ..sample() };
             assert!(matches!(Manifest::decode(&wrong.encode()), Err(Flaw::Damage(76, _))), "{wrong:?}");
         }
-        let mut bytes = m.encode();
-        let kind = bytes.len() - 4 - 24;
-        bytes[kind] = 2;
-        let end = bytes.len() - 4;
-        let crc = crc32c(0, &bytes[..end]);
-        bytes[end..].copy_from_slice(&crc.to_le_bytes());
-        assert!(matches!(Manifest::decode(&bytes), Err(Flaw::Damage(76, _))));
+        // The kind of the last one; the format.
+        for (at, value) in [(m.encode().len() - 4 - 24, 2), (8, 1)] {
+            let (mut bytes, end) = (m.encode(), m.encode().len() - 4);
+            bytes[at] = value;
+            let crc = crc32c(0, &bytes[..end]);
+            bytes[end..].copy_from_slice(&crc.to_le_bytes());
+            assert!(matches!(Manifest::decode(&bytes), Err(Flaw::Damage(64 | 76, _))), "byte {at}");
+        }
     }
 
     #[test]

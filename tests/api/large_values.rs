@@ -50,7 +50,8 @@ fn a_large_value_is_written_once() {
     b.compact().unwrap();
     b.compact().unwrap();
     assert!(counter(&b, "compactions") >= 3, "{}", b.stats_json().unwrap());
-    assert!(counter(&b, "compacted_bytes") < 2 * LEN as u64, "{}", b.stats_json().unwrap());
+    // But for those in the last segment, which wasn't full.
+    assert!(counter(&b, "compacted_bytes") < 20 * LEN as u64, "{}", b.stats_json().unwrap());
     assert!(counter(&b, "table_bytes") > 90 * LEN as u64, "{}", b.stats_json().unwrap());
     assert_eq!((counter(&b, "tables"), counter(&b, "segments")), (1, 1));
     assert!(files(&dir, "log-").len() > 4, "{:?}", files(&dir, "log-"));
@@ -86,15 +87,15 @@ fn a_file_goes_with_the_last_value_in_it() {
 fn what_is_left_of_a_file_moves_into_a_table_which_then_stays() {
     let dir = tempfile::tempdir().unwrap();
     let b = small(&dir, "off");
-    (0..30).for_each(|key| put(&b, key, 1));
+    (0..29).for_each(|key| put(&b, key, 1));
     b.compact().unwrap();
-    // Of each segment one value in three is wanted.
-    let mut all: Vec<_> = (0..30).map(|key| (key, 1 + u8::from(key % 3 > 0))).collect();
+    // Of each segment one value in three is wanted, and the last one isn't full.
+    let mut all: Vec<_> = (0..29).map(|key| (key, 1 + u8::from(key % 3 > 0))).collect();
     all.iter().filter(|(_, round)| *round == 2).for_each(|(key, round)| put(&b, *key, *round));
     let before = counter(&b, "compacted_bytes");
     b.compact().unwrap();
     let copied = (counter(&b, "compacted_bytes") - before) / LEN as u64;
-    assert!((10..15).contains(&copied), "{copied} values were copied");
+    assert!((25..=29).contains(&copied), "{copied} values were copied");
     assert_holds(&b, &all);
     let table = files(&dir, "table-");
     assert_eq!(table.len(), 1);
@@ -103,13 +104,26 @@ fn what_is_left_of_a_file_moves_into_a_table_which_then_stays() {
     all[0].1 = 3;
     let before = counter(&b, "compacted_bytes");
     b.compact().unwrap();
-    assert!(counter(&b, "compacted_bytes") - before < LEN as u64, "what was copied once isn't copied again");
+    assert!(counter(&b, "compacted_bytes") - before < 3 * LEN as u64, "what was copied once isn't copied again");
     let tables = files(&dir, "table-");
-    assert!(tables.len() == 2 && tables.is_superset(&table), "{table:?} stays in {tables:?}");
+    assert!(tables.is_superset(&table), "{table:?} stays in {tables:?}");
     assert_eq!(counter(&b, "tables"), 1, "for its values only");
     assert_holds(&b, &all);
     drop(b);
     assert_holds(&small(&dir, "off"), &all);
+}
+
+/// A file's blocks are allocated ahead: one value in it is little, however little was written to it.
+#[test]
+fn a_file_that_is_mostly_empty_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    for key in 0..20 {
+        put(&b, key, 1);
+        b.compact().unwrap();
+        assert!(files(&dir, "log-").len() <= 2, "{:?}", files(&dir, "log-"));
+    }
+    assert_holds(&b, &(0..20).map(|key| (key, 1)).collect::<Vec<_>>());
 }
 
 /// Overwritten for long by one who writes, beside the thread that merges.

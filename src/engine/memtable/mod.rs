@@ -57,8 +57,8 @@ struct Inner {
     versions: Vec<Written>,
     by_hash: HashTable<u32>,
     ranges: Arc<RangeSet>,
-    /// Whether any value stayed in the log.
-    large: bool,
+    /// The bytes of all values that stayed in the log.
+    large: u64,
     buckets: HashSet<u64, FixedState>,
     /// The key whose buckets were added to them last.
     last_noted: Vec<u8>,
@@ -193,8 +193,8 @@ impl Memtable {
         self.inner.read().ranges.clone()
     }
 
-    /// Whether a version may have its value in the log.
-    pub fn has_large_values(&self) -> bool {
+    /// The bytes of the values that stayed in the log, of all versions.
+    pub fn large(&self) -> u64 {
         self.inner.read().large
     }
 
@@ -312,7 +312,7 @@ impl Inner {
         match op {
             Op::Put { key, tag, value, value_at } => {
                 let place = if value.len() > INLINE_MAX {
-                    self.large = true;
+                    self.large += value.len() as u64;
                     Place::Log(Extent {
                         offset: frame_at + value_at as u64,
                         len: offset(value.len()),

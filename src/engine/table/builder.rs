@@ -74,7 +74,7 @@ impl TableBuilder {
             ranges_at: 0,
             ranges: 0,
             root_at: 0,
-            large: 0,
+            large: Some(0),
         };
         TableBuilder {
             file,
@@ -269,7 +269,7 @@ impl TableBuilder {
         };
         let len = u32::try_from(stored.len());
         let len = len.map_err(|_| Error::new(Code::LimitExceeded, "a value is longer than 4 GiB"))?;
-        self.footer.large += u64::from(len);
+        self.footer.large = self.footer.large.map(|large| large + u64::from(len));
         Ok(Extent { offset, len, crc })
     }
 

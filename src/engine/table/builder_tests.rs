@@ -137,13 +137,13 @@ fn a_large_value_stays_in_a_file_that_is_kept_and_is_copied_from_others() {
     let end = 100 + LEN as u64;
     let open = |files: &[ValueFile]| {
         let dir: Arc<dyn Directory> = dir.clone();
-        Table::open(&dir, made.entry, files, NAME.store, Arc::new(BlockCache::new(0, 0))).map(Arc::new)
+        Table::open(&dir, made.entry, files, &[], NAME.store, Arc::new(BlockCache::new(0, 0))).map(Arc::new)
     };
     let table = open(&[file(end)]).unwrap();
     let value = |key: &[u8]| table.get(key, |version| version.item().unwrap().bytes().unwrap().into_owned()).unwrap();
     assert_eq!((value(b"a"), value(b"b")), (Some(values[0].clone()), Some(values[1].clone())));
     assert_eq!(table.verify(), Vec::<String>::new());
-    assert_eq!((table.size(), table.footer().large), (made.entry.size + end, LEN as u64));
+    assert_eq!((table.size(), table.footer().large), (made.entry.size + end, Some(LEN as u64)));
 
     logs[1].write_at(&[0], end - 1).unwrap();
     assert_eq!(table.verify(), ["log-2 is damaged at offset 100: the checksum of a value doesn't match"]);

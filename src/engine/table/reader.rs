@@ -60,18 +60,20 @@ struct Root {
 }
 
 impl Table {
-    /// Opens the table that the manifest names, and its value files; reads its footer only.
+    /// Opens the table that the manifest names, and its value files, those that the tables in `open` have not; reads nothing but
+    /// footers and headers.
     pub fn open(
         dir: &Arc<dyn Directory>,
         entry: TableEntry,
         value_files: &[ValueFile],
+        open: &[Arc<Table>],
         store: StoreId,
         cache: Arc<BlockCache>,
     ) -> std::result::Result<Table, OpenError> {
         let name = format!("table-{}", entry.number);
         let file = open_file(&**dir, &name)?;
         let footer = footer_of(&*file, &name, entry, store).map_err(OpenError::Failed)?;
-        let value_files = ValueFiles::open(&**dir, value_files, store)?;
+        let value_files = ValueFiles::open(&**dir, value_files, open.iter().map(|table| &table.value_files), store)?;
         Ok(Table {
             home: Home::new(Holder::Table(entry.number), file),
             entry,
@@ -88,19 +90,19 @@ impl Table {
         self.entry
     }
 
-    /// What the manifest says of its value files.
-    pub fn value_files(&self) -> impl Iterator<Item = ValueFile> {
-        self.value_files.entries()
+    /// What the manifest says of its value files, and the length of each.
+    pub fn value_files(&self) -> impl Iterator<Item = (ValueFile, u64)> {
+        self.value_files.entries(self.entry.number)
     }
 
     /// What it takes on disk, with its value files.
     pub fn size(&self) -> u64 {
-        self.entry.size + self.value_files().map(|file| file.size).sum::<u64>()
+        self.entry.size + self.value_files().map(|(_, len)| len).sum::<u64>()
     }
 
-    /// Whether it has large values, as far as it was counted.
-    pub fn has_large_values(&self) -> bool {
-        self.footer.large > 0 || self.value_files().next().is_some()
+    /// The bytes of the large values in its own file, if they were counted.
+    pub fn large(&self) -> u64 {
+        self.footer.large.unwrap_or(0)
     }
 
     /// How many versions it holds, tombstones included.

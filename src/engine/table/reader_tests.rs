@@ -11,7 +11,7 @@ fn cache(largest: u64) -> Arc<BlockCache> {
 
 fn open(made: &Made, cache: &Arc<BlockCache>) -> Arc<Table> {
     let dir: Arc<dyn Directory> = made.dir.clone();
-    Table::open(&dir, made.entry, &[], NAME.store, cache.clone()).map(Arc::new).unwrap()
+    Table::open(&dir, made.entry, &[], &[], NAME.store, cache.clone()).map(Arc::new).unwrap()
 }
 
 /// Has every leaf read, and no block; returns how many bytes they have.

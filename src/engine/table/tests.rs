@@ -32,7 +32,8 @@ pub(super) struct Made {
 impl Made {
     pub(super) fn open(&self, capacity: u64) -> std::result::Result<Arc<Table>, OpenError> {
         let dir: Arc<dyn Directory> = self.dir.clone();
-        Table::open(&dir, self.entry, &[], NAME.store, Arc::new(BlockCache::new(capacity, capacity / 8))).map(Arc::new)
+        Table::open(&dir, self.entry, &[], &[], NAME.store, Arc::new(BlockCache::new(capacity, capacity / 8)))
+            .map(Arc::new)
     }
 }
 
@@ -274,12 +275,12 @@ fn another_table_store_or_version_and_a_missing_file_are_named() {
     let mut made = make(&numbered(3), &[]);
     let dir: Arc<dyn Directory> = made.dir.clone();
     let cache = Arc::new(BlockCache::new(0, 0));
-    let Err(OpenError::Failed(e)) = Table::open(&dir, made.entry, &[], [6; 16], cache.clone()) else {
+    let Err(OpenError::Failed(e)) = Table::open(&dir, made.entry, &[], &[], [6; 16], cache.clone()) else {
         panic!("another store")
     };
     assert!(e.code == Code::Corrupt && e.message.contains("another table"), "{e}");
     let missing = TableEntry { number: 10, ..made.entry };
-    assert!(matches!(Table::open(&dir, missing, &[], NAME.store, cache), Err(OpenError::Missing(_))));
+    assert!(matches!(Table::open(&dir, missing, &[], &[], NAME.store, cache), Err(OpenError::Missing(_))));
     made.entry.to += 1;
     assert!(matches!(made.open(0), Err(OpenError::Failed(_))), "another part of the log");
     made.entry.to -= 1;

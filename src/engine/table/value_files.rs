@@ -6,34 +6,51 @@ use crate::engine::value::{Extent, Home, Stored, name_of};
 use crate::error::Error;
 use crate::files::storage::{Access, Directory};
 use crate::format::manifest::{Holder, StoreId, ValueFile};
+use std::sync::Arc;
 
 /// A table's value files, in the order of their holders.
 #[derive(Debug)]
-pub struct ValueFiles(Box<[OpenFile]>);
+pub struct ValueFiles(Box<[Arc<OpenFile>]>);
 
 #[derive(Debug)]
 struct OpenFile {
-    entry: ValueFile,
+    /// How many bytes of it may be named.
+    size: u64,
+    /// How many it has.
+    len: u64,
     home: Home,
 }
 
 impl ValueFiles {
-    /// Opens what the manifest names beside one table.
-    pub fn open(dir: &dyn Directory, entries: &[ValueFile], store: StoreId) -> Result<ValueFiles, OpenError> {
-        entries.iter().map(|entry| open(dir, *entry, store)).collect::<Result<_, _>>().map(ValueFiles)
+    /// Opens what the manifest names beside one table, but for what is open already.
+    pub fn open<'a>(
+        dir: &dyn Directory,
+        entries: &[ValueFile],
+        open_already: impl Iterator<Item = &'a ValueFiles> + Clone,
+        store: StoreId,
+    ) -> Result<ValueFiles, OpenError> {
+        let find = |entry: &ValueFile| match open_already.clone().find_map(|files| files.find(entry.holder)) {
+            Some(file) if file.size == entry.size => Ok(file.clone()),
+            _ => open(dir, *entry, store).map(Arc::new),
+        };
+        entries.iter().map(find).collect::<Result<_, _>>().map(ValueFiles)
     }
 
-    /// What the manifest says of them.
-    pub fn entries(&self) -> impl Iterator<Item = ValueFile> {
-        self.0.iter().map(|open| open.entry)
+    /// What the manifest says of them as those of the table `owner`, and the length of each.
+    pub fn entries(&self, owner: u64) -> impl Iterator<Item = (ValueFile, u64)> {
+        self.0.iter().map(move |file| (ValueFile { owner, holder: file.home.holder, size: file.size }, file.len))
+    }
+
+    fn find(&self, holder: Holder) -> Option<&Arc<OpenFile>> {
+        let at = self.0.binary_search_by_key(&holder, |file| file.home.holder).ok()?;
+        Some(&self.0[at])
     }
 
     /// A value in one of them; `None` if it lies outside of them.
     pub fn stored(&self, holder: Holder, extent: Extent) -> Option<Stored<'_>> {
-        let at = self.0.binary_search_by_key(&holder, |open| open.entry.holder).ok()?;
-        let OpenFile { entry, home } = &self.0[at];
+        let OpenFile { size, home, .. } = &**self.find(holder)?;
         let end = extent.offset.checked_add(u64::from(extent.len))?;
-        (end <= entry.size).then_some(Stored::Extent { home, extent })
+        (end <= *size).then_some(Stored::Extent { home, extent })
     }
 }
 
@@ -61,5 +78,5 @@ fn open(dir: &dyn Directory, entry: ValueFile, store: StoreId) -> Result<OpenFil
         let what = format!("it has {len} bytes, not the {} of the manifest", entry.size);
         return Err(OpenError::Failed(Error::corrupt(&name, len, what)));
     }
-    Ok(OpenFile { entry, home: Home::new(entry.holder, file) })
+    Ok(OpenFile { size: entry.size, len, home: Home::new(entry.holder, file) })
 }

@@ -83,8 +83,7 @@ impl Table {
         if report.findings.is_empty() && counts != (footer.versions, footer.tombstones, footer.bytes) {
             report.add(&self.damage(footer.root_at, "the footer counts other versions than there are"));
         }
-        // The first format doesn't count them.
-        if report.findings.is_empty() && footer.large != 0 && footer.large != report.large {
+        if report.findings.is_empty() && footer.large.is_some_and(|large| large != report.large) {
             report.add(&self.damage(footer.root_at, "the footer counts other large values than there are"));
         }
     }

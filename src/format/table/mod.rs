@@ -18,7 +18,7 @@
 //!
 //! ```text
 //!   0  8  magic "DIRKVTAB"
-//!   8  u32 format version: 2 if large values lie in this file, else 1
+//!   8  u32 format version: 2; 1 doesn't count large values, and names none in other files
 //!  12  u32 zero
 //!  16  16 store id
 //!  32  u64 table number, as in the file's name
@@ -27,7 +27,7 @@
 //!  72  u64 bytes of all keys and values
 //!  80  u64 where the range tombstones begin; 88 u64 how many
 //!  96  u64 where the root begins; it ends where the footer begins
-//! 104  u64 bytes of the large values in this file (0 in format 1, which doesn't count them); 112 12 zero
+//! 104  u64 bytes of the large values in this file; 112 12 zero
 //! 124  u32 CRC32C of bytes 0..124
 //! ```
 
@@ -80,8 +80,8 @@ pub struct Footer {
     pub ranges: u64,
     /// Where the root begins.
     pub root_at: u64,
-    /// The bytes of the large values in this file; 0 if they weren't counted.
-    pub large: u64,
+    /// The bytes of the large values in this file; `None` of the first format, which doesn't count them.
+    pub large: Option<u64>,
 }
 
 /// Why bytes are no footer.
@@ -98,8 +98,7 @@ impl Footer {
     pub fn encode(&self) -> [u8; FOOTER_LEN] {
         let mut bytes = [0; FOOTER_LEN];
         bytes[0..8].copy_from_slice(MAGIC);
-        let version = if self.large == 0 { FIRST_VERSION } else { FORMAT_VERSION };
-        bytes[8..12].copy_from_slice(&version.to_le_bytes());
+        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.store);
         let numbers = [
             self.number,
@@ -111,7 +110,7 @@ impl Footer {
             self.ranges_at,
             self.ranges,
             self.root_at,
-            self.large,
+            self.large.unwrap_or(0),
         ];
         for (at, n) in (32..).step_by(8).zip(numbers) {
             bytes[at..at + 8].copy_from_slice(&n.to_le_bytes());
@@ -148,12 +147,12 @@ impl Footer {
             ranges_at: u64_at(bytes, 80),
             ranges: u64_at(bytes, 88),
             root_at: u64_at(bytes, 96),
-            large: u64_at(bytes, 104),
+            large: (version != FIRST_VERSION).then(|| u64_at(bytes, 104)),
         };
         let end = size.checked_sub(FOOTER_LEN as u64);
         let ordered = footer.ranges_at <= footer.root_at && end.is_some_and(|end| footer.root_at <= end);
         let counted = (footer.ranges == 0) == (footer.ranges_at == footer.root_at)
-            && (version == FIRST_VERSION) == (footer.large == 0);
+            && (version != FIRST_VERSION || u64_at(bytes, 104) == 0);
         if !ordered || !counted || footer.from >= footer.to || footer.tombstones > footer.versions {
             return Err(Flaw::Damage("the numbers in the table's footer contradict each other"));
         }
@@ -226,7 +225,7 @@ mod tests {
             ranges_at: 100,
             ranges: 1,
             root_at: 140,
-            large: 60,
+            large: Some(60),
         }
     }
 
@@ -246,9 +245,15 @@ mod tests {
         let mut newer = sample().encode();
         newer[8] = 3;
         assert_eq!(Footer::decode(&newer, 300), Err(Flaw::Version(3)));
-        let first = Footer { large: 0, ..sample() };
-        assert_eq!((first.encode()[8], sample().encode()[8]), (1, 2), "what needs no newer format is of the first");
-        assert_eq!(Footer::decode(&first.encode(), 300), Ok(first));
+        let as_first = |footer: &Footer| {
+            let mut bytes = footer.encode();
+            bytes[8] = 1;
+            let crc = crc32c(0, &bytes[..124]);
+            bytes[124..].copy_from_slice(&crc.to_le_bytes());
+            Footer::decode(&bytes, 300)
+        };
+        let first = Footer { large: None, ..sample() };
+        assert_eq!((as_first(&first), as_first(&sample()).is_err()), (Ok(first), true));
         assert!(Footer::decode(&sample().encode(), 267).is_err(), "the root begins beyond the footer");
         assert!(Footer::decode(&sample().encode(), 268).is_ok());
         assert!(Footer::decode(&sample().encode(), 5).is_err());

@@ -189,6 +189,42 @@ fn the_table_of_a_failed_switch_stays_while_a_power_cut_may_bring_its_manifest_b
 }
 
 #[test]
+fn a_table_that_stays_for_its_values_is_not_removed_by_who_could_not_switch_to_it() {
+    let machine = Machine::new(9);
+    let handle = open(&machine);
+    for key in ["k", "l", "m"] {
+        handle.store().upsert("", key, &[7; 20_000], 0).unwrap();
+    }
+    handle.store().compact().unwrap();
+    // Of the segment one value is left, which a merge copies into its table.
+    for key in ["k", "l"] {
+        handle.store().upsert("", key, b"small", 0).unwrap();
+    }
+    // The renames of the seal, of the flush, and of the merge.
+    let mut renames = 0;
+    let matches = Box::new(move |call, _: &str| {
+        renames += i32::from(call == Call::Rename);
+        renames == 3 && call == Call::SyncDir
+    });
+    machine.plan(Plan { matches, skip: 0, times: 1, action: Action::Fail(EIO) });
+    let mut renames = 0;
+    let removes_its_own = move |call, name: &str| {
+        renames += i32::from(call == Call::Rename);
+        renames == 3 && call == Call::Lock && name == "LOCK"
+    };
+    let first = Stopped::at(&machine, removes_its_own, handle, |store| store.compact());
+    let second = open(&machine);
+    let its_own = tables(&machine).pop().expect("just made");
+    second.store().compact().unwrap();
+    assert!(tables(&machine).len() > 1, "another one names its value");
+    assert_eq!(code(first.goes_on()), Some(Code::Io));
+    assert!(tables(&machine).contains(&its_own));
+    drop(second);
+    holds(&boot(machine.clone_disk(9), 9), 3);
+    holds(&machine, 3);
+}
+
+#[test]
 fn where_everything_was_deleted_no_table_is_left() {
     let machine = with_a_table();
     let handle = open(&machine);
