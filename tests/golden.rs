@@ -261,7 +261,7 @@ fn what_had_a_time_to_live_is_gone_after_it() {
 fn write_the_second_fixture() {
     assert!(!second_fixture().exists(), "the fixture is there already; it is kept as it is");
     let store = open(&second_fixture(), WRITTEN, &[]);
-    let put = |key: &str, value: &[u8]| drop(store.upsert("large", key, value, 0).unwrap());
+    let put = |key: &str, value: &[u8]| assert!(store.upsert("large", key, value, 0).is_ok());
     ["a", "b", "c"].into_iter().zip(1..).for_each(|(key, seed)| put(key, &large(seed)[..20_000]));
     store.compact().unwrap();
     // Little is wanted of the segment now: what is moves into a table.

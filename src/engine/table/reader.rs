@@ -297,11 +297,7 @@ impl Table {
         if !begins || block.compare(block.len() - 1, leaf.key(j)) != Ordering::Equal {
             return Err(self.damage(place.start, "a block doesn't hold the keys that its leaf says"));
         }
-        let lost = |k| match block.entry(k).content {
-            Content::Elsewhere(_, holder, extent) => self.value_files.stored(holder, extent).is_none(),
-            _ => false,
-        };
-        if (0..block.len()).any(lost) {
+        if block.elsewhere().any(|(holder, extent)| self.value_files.stored(holder, extent).is_none()) {
             return Err(self.damage(place.start, "a value lies in no value file of the table"));
         }
         Ok(block)

@@ -208,6 +208,15 @@ impl Block {
         })
     }
 
+    /// The values that lie in value files. A look at the kinds alone, since most blocks have none.
+    pub fn elsewhere(&self) -> impl Iterator<Item = (Holder, Extent)> {
+        let others = (0..self.len()).filter(|i| self.bytes[self.slot(*i) + 18] >= IN_LOG);
+        others.filter_map(|i| match self.entry(i).content {
+            Content::Elsewhere(_, holder, extent) => Some((holder, extent)),
+            _ => None,
+        })
+    }
+
     /// Entry `i`. (Inlined, or a listing writes it to the stack and reads it back.)
     #[inline(always)]
     pub fn entry(&self, i: usize) -> Entry<'_> {
