@@ -1,8 +1,8 @@
 //! What can't be vouched for is sealed off: who gets which error, who sees what, and how others go on.
 
 use dirkv::backend::NewItem;
-use dirkv::{Backend, Code};
 use dirkv::files::storage::{Access, Directory, File, Lock};
+use dirkv::{Backend, Code};
 use dirkv_sim::machine::{Action, Call, EIO, ENOSPC, Machine, Plan};
 use dirkv_sim::process::{Process, SimDirectory};
 use dirkv_sim::world::{Handle, boot, dump};
