@@ -1,12 +1,12 @@
-//! `SHARED` with any bytes, met by whoever is alone with the store: it bounds from below what was committed, if it is this very
-//! file, and is otherwise not believed.
+//! `SHARED` with any bytes, met by whoever is alone with the store: it bounds from below what was committed, and how new the
+//! manifest is, if it is this very file, and is otherwise not believed.
 
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
 use dirkv::Code;
 use dirkv::format::position::segment_of;
-use dirkv::format::shared::{APPENDED, COMMITTED, FROZEN, INODE, LEN, MAGIC, MAGIC_WORD, STORE};
+use dirkv::format::shared::{APPENDED, COMMITTED, FROZEN, GENERATION, INODE, LEN, MAGIC, MAGIC_WORD, STORE};
 
 use crate::described;
 use crate::small::{Small, Tail, content, open};
@@ -41,17 +41,19 @@ pub fn run(data: &[u8]) {
     memory.put("SHARED", bytes.clone());
     let expected = bound(&bytes, &original).filter(|_| page.in_place);
     let end = word(&original, APPENDED).unwrap_or(0);
+    let newer = expected.is_some() && word(&bytes, GENERATION) > Some(small.manifest.generation);
     match open(&memory, page.read_only) {
         Ok(store) => {
             // A page that is too short is made anew by a writer, before it is looked at.
             let is_blank = !page.read_only && (bytes.len() as u64) < LEN;
-            assert!(is_blank || expected.is_none_or(|bound| bound <= end), "a bound was not believed");
+            assert!(is_blank || expected.is_none_or(|bound| bound <= end) && !newer, "a bound was not believed");
             assert_eq!(content(&store), Ok(small.now().clone()));
             assert_eq!(store.check(), Ok(Vec::new()));
         }
         Err(e) => {
-            assert!(e.code == Code::Corrupt && expected.is_some_and(|bound| bound > end), "{e}");
-            let named = if expected.map(segment_of) > Some(segment_of(end)) { "MANIFEST" } else { "log-" };
+            assert!(e.code == Code::Corrupt && (newer || expected.is_some_and(|bound| bound > end)), "{e}");
+            let older = newer || expected.map(segment_of) > Some(segment_of(end));
+            let named = if older { "MANIFEST" } else { "log-" };
             assert!(e.message.contains(named), "{e}");
         }
     }
