@@ -63,7 +63,7 @@ struct Run {
     crc_before: u32,
     crc: u32,
     lease_end: Option<Position>,
-    frees_lease: bool,
+    wake: Wake,
     /// A value of it may be so large that it is looked up in the file.
     is_large: bool,
 }
@@ -77,7 +77,7 @@ impl Run {
             crc_before: crc,
             crc,
             lease_end: None,
-            frees_lease: false,
+            wake: Wake::Nobody,
             is_large: false,
         }
     }
@@ -85,6 +85,16 @@ impl Run {
 
 /// Those whose frames are in a run, or who looked at it.
 type InRun = SmallVec<[(Arc<Pending>, Goal); 1]>;
+
+/// Whom a group wakes of those who wait for leases.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Wake {
+    Nobody,
+    /// All, to look again.
+    Waiters,
+    /// The same, and one of them finds a lease that was given back.
+    NextHolder,
+}
 
 /// One leader's work under `LOCK`.
 pub struct Group<'a, 'h> {
@@ -100,8 +110,8 @@ pub struct Group<'a, 'h> {
     in_run: InRun,
     /// Those that still wait for something.
     pub done: AllDone,
-    /// Something was appended at which those who wait for leases have to look once `LOCK` is free.
-    pub wakes: bool,
+    /// Who has to look at what was appended once `LOCK` is free.
+    pub wake: Wake,
 }
 
 impl Core {
@@ -129,7 +139,7 @@ impl<'a, 'h> Group<'a, 'h> {
             broken: None,
             in_run: InRun::new(),
             done: AllDone::new(),
-            wakes: false,
+            wake: Wake::Nobody,
         })
     }
 
@@ -201,7 +211,12 @@ impl<'a, 'h> Group<'a, 'h> {
         run.is_large |= len > INLINE_MAX;
         if is_lease {
             run.lease_end = Some(run.end);
-            run.frees_lease |= frees_lease;
+            run.wake = match (frees_lease, run.wake) {
+                (true, _) => Wake::NextHolder,
+                // Who queued behind the release has the lease already.
+                (false, Wake::NextHolder) => Wake::Waiters,
+                (false, before) => before,
+            };
         }
         self.core.counters.commits.fetch_add(1, Ordering::Relaxed);
         Ok(run.end)
@@ -273,9 +288,11 @@ impl<'a, 'h> Group<'a, 'h> {
         if self.core.mode == SyncMode::Os {
             // Nobody waits for it but those who try again after an error, and they look again by themselves.
             page.raise_committed(run.end);
-            self.wakes |= run.lease_end.is_some();
+            if run.lease_end.is_some() {
+                self.wake = self.wake.max(Wake::Waiters);
+            }
         }
-        self.wakes |= run.frees_lease;
+        self.wake = self.wake.max(run.wake);
     }
 
     /// Rule 10: the bytes may lie in the cache, whole, so the frames are answered only after a durable seal below them. What

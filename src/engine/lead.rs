@@ -2,7 +2,7 @@
 //! the sync on their behalf.
 
 use super::Core;
-use super::commit::{Committed, Goal, Group, void};
+use super::commit::{Committed, Goal, Group, Wake, void};
 use super::queue::{Batch, Pending};
 use super::store_lock::Held;
 use super::sync::{Fate, Voucher};
@@ -70,12 +70,12 @@ impl Core {
             held.writer.voucher = early;
         }
         lead.batch = self.queue.take_all();
-        let (done, wakes) = self.append_all(&mut held, &lead.batch);
+        let (done, wake) = self.append_all(&mut held, &lead.batch);
         drop(held);
         let published = self.page.published();
-        let guests = wakes && self.page.wake_for_leases();
+        let guests = wake > Wake::Nobody && self.page.wake_for_leases();
         lead.pass();
-        if guests && self.mode == SyncMode::Full {
+        if guests && wake == Wake::NextHolder && self.mode == SyncMode::Full {
             // Who takes the lease now appends behind what gave it back, and one sync answers both.
             self.page.wait_published(published, self.page.sync_time().min(GUESTS));
         }
@@ -84,9 +84,9 @@ impl Core {
         }
     }
 
-    /// Under `LOCK`: decides and appends; whoever can be answered at once is. Those who can't, and whether those who wait for
-    /// leases have to be woken.
-    fn append_all(&self, held: &mut Held<'_>, batch: &[Arc<Pending>]) -> (AllDone, bool) {
+    /// Under `LOCK`: decides and appends; whoever can be answered at once is. Those who can't, and whom of those who wait for
+    /// leases to wake.
+    fn append_all(&self, held: &mut Held<'_>, batch: &[Arc<Pending>]) -> (AllDone, Wake) {
         match Group::begin(self, held) {
             Ok(mut group) => {
                 for pending in batch {
@@ -94,11 +94,11 @@ impl Core {
                 }
                 // An error has been told to those whom it concerns.
                 let _ = group.write();
-                (std::mem::take(&mut group.done), group.wakes)
+                (std::mem::take(&mut group.done), group.wake)
             }
             Err(e) => {
                 batch.iter().for_each(|pending| pending.answer(Err(e.clone())));
-                (AllDone::new(), false)
+                (AllDone::new(), Wake::Nobody)
             }
         }
     }

@@ -21,7 +21,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// How many schedules are tried.
 fn schedules() -> usize {
-    number("DIRKV_SCHEDULES").map_or(200, |n| usize::try_from(n).expect("a number of schedules"))
+    number("DIRKV_SCHEDULES").map_or(2_000, |n| usize::try_from(n).expect("a number of schedules"))
 }
 
 fn seed() -> u64 {
