@@ -814,8 +814,9 @@ dirkv_status dirkv_get_locks(dirkv_backend *b,
 dirkv_status dirkv_sync(dirkv_backend *b, dirkv_error **err);
 
 /**
- * Compacts now: drops what is deleted, overwritten or expired from the disk. Readers and writers go on meanwhile; blocks
- * its caller on the disk. DIRKV_READ_ONLY with `read_only`.
+ * Compacts now: drops what is deleted, overwritten or expired from the disk, but for up to an eighth of a file that stays
+ * for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. DIRKV_READ_ONLY with
+ * `read_only`.
  */
 dirkv_status dirkv_compact(dirkv_backend *b,
                            dirkv_error **err);

@@ -16,8 +16,9 @@ pub unsafe extern "C" fn dirkv_sync(b: *mut dirkv_backend, err: *mut *mut dirkv_
     boundary(err, || handle::enter(b)?.sync())
 }
 
-/// Compacts now: drops what is deleted, overwritten or expired from the disk. Readers and writers go on meanwhile; blocks
-/// its caller on the disk. DIRKV_READ_ONLY with `read_only`.
+/// Compacts now: drops what is deleted, overwritten or expired from the disk, but for up to an eighth of a file that stays
+/// for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. DIRKV_READ_ONLY with
+/// `read_only`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_compact(b: *mut dirkv_backend, err: *mut *mut dirkv_error) -> dirkv_status {
     boundary(err, || handle::enter(b)?.compact())

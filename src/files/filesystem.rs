@@ -182,7 +182,7 @@ pub(super) fn map_may_fail(filesystem: Filesystem, file: impl AsFd) -> bool {
 mod tests {
     use super::*;
     use crate::files::prepare::open_directory;
-    use crate::files::quiet_thread::testing::{mount, skipped, with_mounts};
+    use crate::files::quiet_thread::testing::{mount, with_filesystem, with_mounts};
     use crate::files::storage::{Access, Directory};
     use std::process::Command;
 
@@ -238,17 +238,7 @@ mod tests {
     #[test]
     fn an_allocation_that_finds_no_room_takes_none() {
         for kind in ["ext4", "xfs", "btrfs"] {
-            let base = tempfile::tempdir().unwrap();
-            let (image, point) = (base.path().join("image"), base.path().join("mounted"));
-            std::fs::create_dir(&point).unwrap();
-            std::fs::File::create(&image).unwrap().set_len(320 << 20).unwrap();
-            let made = Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image).output();
-            if !made.is_ok_and(|made| made.status.success()) {
-                skipped(&format!("needs mkfs.{kind}"));
-                continue;
-            }
-            with_mounts(|| {
-                mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
+            with_filesystem(kind, &[], 320, |point| {
                 let directory = open_directory(&point.join("store"), 0o700, 0o600, false).unwrap();
                 let file = directory.open("log-1", Access::CreateNew).unwrap();
                 file.allocate(1 << 20).unwrap();
@@ -262,15 +252,7 @@ mod tests {
 
     #[test]
     fn segments_and_the_page_are_not_copied_on_write_on_btrfs() {
-        let base = tempfile::tempdir().unwrap();
-        let (image, point) = (base.path().join("image"), base.path().join("mounted"));
-        std::fs::create_dir(&point).unwrap();
-        std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
-        if !Command::new("mkfs.btrfs").arg("-q").arg(&image).output().is_ok_and(|made| made.status.success()) {
-            return skipped("needs mkfs.btrfs");
-        }
-        with_mounts(|| {
-            mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
+        with_filesystem("btrfs", &[], 256, |point| {
             let directory = open_directory(&point.join("store"), 0o700, 0o600, false).unwrap();
             assert_eq!(directory.filesystem(), Filesystem::Btrfs);
             let nocow = |name: &str| {

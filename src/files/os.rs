@@ -264,7 +264,7 @@ fn identity(stat: &Stat) -> storage::Identity {
 mod tests {
     use super::*;
     use crate::files::prepare::open_directory;
-    use crate::files::quiet_thread::testing::{mount, skipped, soon, with_mounts, without_stdio};
+    use crate::files::quiet_thread::testing::{mount, soon, with_filesystem, with_mounts, without_stdio};
     use std::os::unix::fs::symlink;
 
     fn store() -> (tempfile::TempDir, RealDirectory) {
@@ -383,16 +383,7 @@ mod tests {
     /// An ext4 whose inodes have no room for more than seconds.
     #[test]
     fn no_change_of_a_name_is_taken_for_an_earlier_one_of_the_same_second() {
-        let base = tempfile::tempdir().unwrap();
-        let (image, point) = (base.path().join("image"), base.path().join("mounted"));
-        std::fs::create_dir(&point).unwrap();
-        std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
-        let made = std::process::Command::new("mkfs.ext4").args(["-q", "-I", "128"]).arg(&image).output();
-        if !made.is_ok_and(|made| made.status.success()) {
-            return skipped("needs mkfs.ext4");
-        }
-        with_mounts(|| {
-            mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
+        with_filesystem("ext4", &["-I", "128"], 16, |point| {
             let directory = open_directory(&point, 0o700, 0o600, false).unwrap();
             assert_told_apart(&directory, 2);
         });

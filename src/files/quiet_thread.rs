@@ -73,6 +73,7 @@ mod tests {
 #[cfg(test)]
 pub(crate) mod testing {
     use std::io::{self, Write};
+    use std::path::Path;
     use std::process::Command;
 
     /// Until it holds. What a test beside this one forks has all descriptors, too, until it executes a program: what the last
@@ -127,6 +128,23 @@ pub(crate) mod testing {
         if let Err(error) = with_own(libc::CLONE_FS | libc::CLONE_NEWNS, private) {
             skipped(&format!("needs root ({error})"));
         }
+    }
+
+    /// Runs it with the root of a new filesystem of so many MiB, made with `mkfs.<kind>`. Says so and does nothing where that can't
+    /// be had.
+    pub(crate) fn with_filesystem(kind: &str, arguments: &[&str], mib: u64, f: impl FnOnce(&Path) + Send) {
+        let base = tempfile::tempdir().unwrap();
+        let (image, point) = (base.path().join("image"), base.path().join("mounted"));
+        std::fs::create_dir(&point).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
+        let made = Command::new(format!("mkfs.{kind}")).arg("-q").args(arguments).arg(&image).output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            return skipped(&format!("needs mkfs.{kind}"));
+        }
+        with_mounts(|| {
+            mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
+            f(&point);
+        });
     }
 
     /// Says, past the test harness, which keeps to itself what a test prints, that the test of this thread can't be run here.

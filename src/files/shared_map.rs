@@ -155,7 +155,7 @@ fn timespec(timeout: Duration) -> Timespec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::quiet_thread::testing::{mount, skipped, with_mounts};
+    use crate::files::quiet_thread::testing::with_filesystem;
     use std::fs::File;
     use std::process::Command;
     use std::sync::mpsc;
@@ -243,15 +243,7 @@ mod tests {
     }
     #[test]
     fn a_filesystem_that_has_shut_down_is_an_error_and_no_signal() {
-        let base = tempfile::tempdir().unwrap();
-        let (image, point) = (base.path().join("image"), base.path().join("mounted"));
-        std::fs::create_dir(&point).unwrap();
-        File::create(&image).unwrap().set_len(400 << 20).unwrap();
-        if !Command::new("mkfs.xfs").arg("-q").arg(&image).output().is_ok_and(|made| made.status.success()) {
-            return skipped("needs mkfs.xfs");
-        }
-        with_mounts(|| {
-            mount(&["-o", "loop", image.to_str().unwrap(), point.to_str().unwrap()]);
+        with_filesystem("xfs", &[], 400, |point| {
             let file = File::options().read(true).write(true).create_new(true).open(point.join("SHARED")).unwrap();
             rustix::io::pwrite(&file, &[0; BYTES], 0).unwrap();
             let page = Mapping::new(&file, true).unwrap();

@@ -81,3 +81,21 @@ fn a_segment_that_begins_with_a_large_value_has_room_for_many() {
         b.compact().unwrap();
     }
 }
+
+/// It is read when the store is opened, and its index takes memory in each process.
+#[test]
+fn a_segment_that_was_made_for_large_values_is_not_filled_with_small_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    while counter(&b, "seals") == 0 {
+        b.upsert("x", "large", &[b'v'; 20_000], 0).unwrap();
+    }
+    assert_eq!(sizes(&dir).into_iter().max(), Some(8 * SEGMENT), "the live one");
+    let (mut number, mut most) = (0, 0);
+    while counter(&b, "seals") == 1 {
+        most = most.max(counter(&b, "memtable_bytes"));
+        b.upsert("x", format!("{number:05}"), &[b's'; 100], 0).unwrap();
+        number += 1;
+    }
+    assert!((SEGMENT..2 * SEGMENT).contains(&most), "{most} bytes of index");
+}
