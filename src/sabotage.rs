@@ -47,6 +47,7 @@ sabotages! {
     PendingShown "pending-shown" "a read sees frames that are not committed"
     MergeKeepsOlder "merge-keeps-older" "a merge keeps the older of two versions"
     TombstoneDropped "tombstone-dropped" "a flush drops tombstones, though older tables hold what they hide"
+    ValueFileRemoved "value-file-removed" "who opens a store alone takes files that stay for their large values for strays"
     StaleRead "stale-read" "a read looks at what its process knows, and follows nothing"
     RowOfOtherTables "row-of-other-tables" "the row cache tells what tables said that are not there any more"
     LostUpdate "lost-update" "a condition is decided on what was committed before its turn"

@@ -265,7 +265,9 @@ pub fn remove_strays(dir: &dyn Directory, present: &[String], manifest: &Manifes
     let first = manifest.segments.first().map_or(0, |s| s.number);
     for name in present {
         let stray = match names::parse(name) {
-            Some(Name::Log(number)) => number < first && !manifest.names(Holder::Log(number)),
+            Some(Name::Log(number)) => {
+                number < first && (!manifest.names(Holder::Log(number)) || sabotage::is(Sabotage::ValueFileRemoved))
+            }
             Some(Name::Table(number)) => {
                 (alone || number < manifest.next_table) && !manifest.names(Holder::Table(number))
             }

@@ -58,9 +58,9 @@ pub fn bucket(number: usize) -> std::ops::Range<Place> {
     number * KEYS.len()..(number + 1) * KEYS.len()
 }
 
-/// Large and small ones: in a sector, over several, in a frame of their own segment.
+/// Large and small ones: in a sector, over several, and one for which its segment stays.
 fn value(id: Id) -> Vec<u8> {
-    let len = [8, 8, 40, 600, 600, 3_000, 5_000, 20_000][id as usize % 8];
+    let len = [8, 8, 40, 600, 600, 3_000, 5_000, 20_000, 60_000][id as usize % 9];
     let mut value = vec![id as u8; len];
     value[..4].copy_from_slice(&id.to_le_bytes());
     value

@@ -24,7 +24,7 @@ const ENOUGH: u64 = 3;
 const MOST: u64 = 10_000;
 
 /// Those that must be found wrong by cuts of the power. The others need threads that meet in a certain order.
-const BY_CUTS: [&str; 19] = [
+const BY_CUTS: [&str; 20] = [
     "rule-5",
     "rule-6",
     "rule-7",
@@ -43,10 +43,11 @@ const BY_CUTS: [&str; 19] = [
     "pending-shown",
     "merge-keeps-older",
     "tombstone-dropped",
+    "value-file-removed",
     "stale-read",
 ];
 /// Those that must be found by failing calls.
-const BY_CALLS: [&str; 18] = [
+const BY_CALLS: [&str; 19] = [
     "lost-update",
     "lock-ignored",
     "rule-5",
@@ -64,6 +65,7 @@ const BY_CALLS: [&str; 18] = [
     "pending-shown",
     "merge-keeps-older",
     "tombstone-dropped",
+    "value-file-removed",
     "stale-read",
 ];
 
