@@ -278,7 +278,7 @@ mod tests {
             assert!(!holes("log-1") && kept == [9; 5_000] && zeros == [0; 5_000]);
             let shared = directory.open("SHARED", Access::Write).unwrap();
             let page = directory.map(&shared, true).unwrap();
-            fill(&point);
+            fill(point);
             page.store(1, 1);
             let segment = directory.open("log-1", Access::Write).unwrap();
             segment.write_at(&[7; 1 << 20], 0).unwrap();

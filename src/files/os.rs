@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn no_change_of_a_name_is_taken_for_an_earlier_one_of_the_same_second() {
         with_filesystem("ext4", &["-I", "128"], 16, |point| {
-            let directory = open_directory(&point, 0o700, 0o600, false).unwrap();
+            let directory = open_directory(point, 0o700, 0o600, false).unwrap();
             assert_told_apart(&directory, 2);
         });
     }

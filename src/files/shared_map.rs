@@ -251,7 +251,7 @@ mod tests {
             page.make_writable().unwrap();
             // Written back: the next store asks the filesystem again.
             rustix::fs::fsync(&file).unwrap();
-            let shut_down = Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(&point).status().unwrap();
+            let shut_down = Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(point).status().unwrap();
             assert!(shut_down.success());
             assert_eq!(page.make_writable().unwrap_err().kind(), ErrorKind::Other);
             assert_eq!(page.load(1), 42, "reading goes on");
