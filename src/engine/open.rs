@@ -11,7 +11,7 @@ use super::table::BlockCache;
 use super::{Config, Core, Engine, Files, Surroundings, log, manifest};
 use crate::error::{Code, Error, Result};
 use crate::files::private_page::PrivatePage;
-use crate::files::storage::{Access, Directory, File, Lock};
+use crate::files::storage::{Access, Blocks, Directory, File, Lock};
 use crate::files::{fork, names};
 use crate::format::manifest::{Manifest, SyncMode};
 use crate::format::position::{offset_of, segment_of};
@@ -215,7 +215,7 @@ fn open_shared(dir: &dyn Directory, read_only: bool) -> Result<Option<Arc<dyn Fi
     let failed = |e: io::Error| Error::io("make SHARED", &e);
     let file = open_or_create(dir, names::SHARED).map_err(failed)?;
     if file.identity().map_err(failed)?.len < shared::LEN {
-        file.allocate(shared::LEN).map_err(failed)?;
+        file.allocate(shared::LEN, Blocks::Unwritten).map_err(failed)?;
         file.write_at(&[0; shared::LEN as usize], 0).map_err(failed)?;
         file.sync_data().map_err(failed)?;
         dir.sync().map_err(failed)?;

@@ -1,6 +1,6 @@
 //! Under `LOCK`, by the first opener: what the log holds is read again, adopted, made durable, and only then published.
 
-use super::log::{self, OpenError, Segment};
+use super::log::{self, OpenError, Room, Segment};
 use super::manifest;
 use super::memtable::{Memtable, Spare};
 use super::value::name_of;
@@ -77,7 +77,7 @@ pub fn create(dir: &dyn Directory, sync: SyncMode, segment_size: u64) -> Result<
         dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
     }
     for number in [1, 2] {
-        log::make(dir, number, &store, segment_size)?;
+        log::make(dir, number, &store, Room { len: segment_size, frame: None })?;
     }
     let manifest = Manifest {
         generation: 1,

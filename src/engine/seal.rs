@@ -1,6 +1,6 @@
 //! Under `LOCK`: the live segment is made ready for appending, or sealed and followed by the next one.
 
-use super::log::{self, Segment};
+use super::log::{self, Room, Segment};
 use super::store_lock::Held;
 use super::sync::Voucher;
 use super::value::INLINE_MAX;
@@ -145,14 +145,14 @@ impl Core {
         Segment::open(&*self.files.dir, number, &self.files.store, access).map_err(Error::from)
     }
 
-    /// No frame is appended unless the next segment exists, so that a seal never fails for want of space. `len` is what it
-    /// must hold at least.
-    pub fn make_next(&self, live: u64, len: u64) -> Result<()> {
+    /// No frame is appended unless the next segment exists, so that a seal never fails for want of space.
+    pub fn make_next(&self, live: u64, room: Room) -> Result<()> {
         let usual = self.segment_size;
-        if self.page.made() > live && len <= usual {
+        if self.page.made() > live && room.len <= usual {
             return Ok(());
         }
-        log::make(&*self.files.dir, live + 1, &self.files.store, len.max(usual))?;
+        let len = room.len.max(usual);
+        log::make(&*self.files.dir, live + 1, &self.files.store, Room { len, ..room })?;
         self.page.store_made(live + 1);
         Ok(())
     }
@@ -163,8 +163,9 @@ impl Core {
         let value = first.len / first.operations.max(1);
         let is_large = value > INLINE_MAX as u64;
         let wanted = if is_large { (VALUES * value).min(LARGER * self.segment_size).min(LARGEST) } else { 0 };
-        match self.make_next(live, needed.max(wanted)) {
-            Err(e) if e.code == Code::NoSpace && wanted > needed => self.make_next(live, needed),
+        let room = |len| Room { len, frame: (first.len > 0).then_some(first.len) };
+        match self.make_next(live, room(needed.max(wanted))) {
+            Err(e) if e.code == Code::NoSpace && wanted > needed => self.make_next(live, room(needed)),
             made => made,
         }
     }
@@ -186,7 +187,7 @@ impl Core {
     /// Seals the live segment at `committed`.
     pub fn seal(&self, held: &mut Held<'_>) -> Result<()> {
         let live = segment_of(self.page.appended());
-        self.make_next(live, 0)?;
+        self.make_next(live, Room::default())?;
         if self.mode == SyncMode::Os {
             self.sync_before_seal(held, live)?;
         }

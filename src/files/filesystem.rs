@@ -1,5 +1,6 @@
 //! Which filesystem a directory lies on: whether the store can live there, and what has to be done differently.
 
+use super::storage::Blocks;
 use crate::error::{Code, Error, Result};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{FallocateFlags, IFlags, SeekFrom, fallocate, fstatfs, ioctl_getflags, ioctl_setflags, seek};
@@ -125,7 +126,7 @@ fn set_no_copy_on_write(file: impl AsFd) -> std::result::Result<(), Errno> {
 }
 
 /// Gives the first `len` bytes of the file their blocks.
-pub(super) fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
+pub(super) fn allocate(file: &fs::File, len: u64, blocks: Blocks) -> io::Result<()> {
     if len == 0 {
         return Ok(());
     }
@@ -136,7 +137,7 @@ pub(super) fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
             io::ErrorKind::Unsupported,
             "this filesystem can't allocate the blocks of a file ahead (fallocate)",
         )),
-        Ok(()) if is_written_in_place(file) => write_holes(file, len),
+        Ok(()) if blocks == Blocks::Written || is_written_in_place(file) => write_holes(file, len),
         result => result.map_err(io::Error::from),
     };
     if allocated.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull) && len > before {
@@ -151,7 +152,7 @@ fn is_written_in_place(file: impl AsFd) -> bool {
     ioctl_getflags(file).is_ok_and(|flags| flags.contains(IFlags::NOCOW))
 }
 
-/// Fills with zeros what was allocated and never written. While somebody syncs the whole of a btrfs, an fdatasync may return
+/// Fills with zeros what was allocated and never written. On btrfs it has to be so: while somebody syncs the whole of a btrfs, an fdatasync may return
 /// before it is known durably that the block it wrote is one that was written (seen on Linux 6.18): after a power cut the block
 /// reads as zeros. A block that was written before needs no such knowledge.
 fn write_holes(file: &fs::File, len: u64) -> io::Result<()> {
@@ -224,7 +225,7 @@ mod tests {
             mount(&["-t", "overlay", "-o", &options, "overlay", &place("plain")]);
             let plain = open_directory(&base.join("plain"), 0o700, 0o600, false).unwrap();
             assert_eq!(plain.filesystem(), Filesystem::Overlay);
-            plain.open("log-1", Access::CreateNew).unwrap().allocate(8192).unwrap();
+            plain.open("log-1", Access::CreateNew).unwrap().allocate(8192, Blocks::Unwritten).unwrap();
             drop(plain);
             Command::new("umount").arg(base.join("plain")).status().unwrap();
             mount(&["-t", "overlay", "-o", &format!("{options},volatile"), "overlay", &place("volatile")]);
@@ -241,11 +242,37 @@ mod tests {
             with_filesystem(kind, &[], 320, |point| {
                 let directory = open_directory(&point.join("store"), 0o700, 0o600, false).unwrap();
                 let file = directory.open("log-1", Access::CreateNew).unwrap();
-                file.allocate(1 << 20).unwrap();
-                let error = file.allocate(1 << 30).unwrap_err();
+                file.allocate(1 << 20, Blocks::Unwritten).unwrap();
+                let error = file.allocate(1 << 30, Blocks::Unwritten).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{kind}");
                 assert_eq!(file.identity().unwrap().len, 1 << 20, "{kind}");
-                directory.open("log-2", Access::CreateNew).unwrap().allocate(100 << 20).unwrap();
+                directory.open("log-2", Access::CreateNew).unwrap().allocate(100 << 20, Blocks::Unwritten).unwrap();
+            });
+        }
+    }
+
+    /// Whether the file has blocks that were never written.
+    fn holes(path: &Path) -> bool {
+        let file = std::fs::File::open(path).unwrap();
+        let len = file.metadata().unwrap().len();
+        seek(&file, SeekFrom::Hole(0)).unwrap() < len
+    }
+
+    #[test]
+    fn blocks_are_written_ahead_where_that_is_asked_for() {
+        for kind in ["ext4", "xfs", "btrfs"] {
+            with_filesystem(kind, &[], 320, |point| {
+                let directory = open_directory(&point.join("store"), 0o700, 0o600, false).unwrap();
+                let file = directory.open("table-1", Access::CreateNew).unwrap();
+                file.allocate(1 << 20, Blocks::Unwritten).unwrap();
+                file.write_at(&[9; 5_000], 300_000).unwrap();
+                let path = point.join("store/table-1");
+                assert!(holes(&path), "{kind}");
+                file.allocate(2 << 20, Blocks::Written).unwrap();
+                assert!(!holes(&path), "{kind}");
+                let mut expected = vec![0; 2 << 20];
+                expected[300_000..305_000].fill(9);
+                assert!(std::fs::read(&path).unwrap() == expected, "{kind}");
             });
         }
     }
@@ -260,18 +287,14 @@ mod tests {
                 ioctl_getflags(file).unwrap().contains(IFlags::NOCOW)
             };
             for (name, expected) in [("log-1", true), ("SHARED", true), ("table-1", false), ("foreign", false)] {
-                directory.open(name, Access::CreateNew).unwrap().allocate(1 << 20).unwrap();
+                directory.open(name, Access::CreateNew).unwrap().allocate(1 << 20, Blocks::Unwritten).unwrap();
                 assert_eq!(nocow(name), expected, "{name}");
             }
-            let holes = |name: &str| {
-                let file = std::fs::File::open(point.join("store").join(name)).unwrap();
-                let len = file.metadata().unwrap().len();
-                seek(&file, SeekFrom::Hole(0)).unwrap() < len
-            };
+            let holes = |name: &str| holes(&point.join("store").join(name));
             assert!(!holes("log-1") && !holes("SHARED"), "no block stays unwritten");
             let larger = directory.open("log-1", Access::Write).unwrap();
             larger.write_at(&[9; 5_000], 300_000).unwrap();
-            larger.allocate(2 << 20).unwrap();
+            larger.allocate(2 << 20, Blocks::Unwritten).unwrap();
             let (mut kept, mut zeros) = ([0; 5_000], [1; 5_000]);
             assert_eq!(larger.read_at(&mut kept, 300_000).unwrap(), 5_000);
             assert_eq!(larger.read_at(&mut zeros, 1_500_000).unwrap(), 5_000);

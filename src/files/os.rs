@@ -5,7 +5,7 @@ use super::filesystem::{self, Filesystem};
 use super::names::{self, Name};
 use super::shared_map::Mapping;
 use super::shared_view::View;
-use super::storage::{Access, Directory, File, Identity, Lock, SharedPage};
+use super::storage::{Access, Blocks, Directory, File, Identity, Lock, SharedPage};
 use super::{clock, flock, storage};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
@@ -213,8 +213,8 @@ impl File for RealFile {
         Ok(fs::fdatasync(&self.file)?)
     }
 
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        filesystem::allocate(&self.file, len)
+    fn allocate(&self, len: u64, blocks: Blocks) -> io::Result<()> {
+        filesystem::allocate(&self.file, len, blocks)
     }
 
     fn identity(&self) -> io::Result<Identity> {
@@ -411,9 +411,9 @@ mod tests {
         let (path, directory) = store();
         let file = directory.open("log-1", Access::CreateNew).unwrap();
         file.write_at(b"kept", 0).unwrap();
-        file.allocate(0).unwrap();
-        file.allocate(1 << 20).unwrap();
-        file.allocate(4096).unwrap();
+        file.allocate(0, Blocks::Unwritten).unwrap();
+        file.allocate(1 << 20, Blocks::Unwritten).unwrap();
+        file.allocate(4096, Blocks::Unwritten).unwrap();
         assert_eq!(file.identity().unwrap().len, 1 << 20);
         let blocks = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(path.path().join("log-1")).unwrap());
         assert!(blocks * 512 >= 1 << 20, "{blocks} blocks");
@@ -429,15 +429,15 @@ mod tests {
             mount(&["-t", "tmpfs", "-o", "size=1m", "dirkv-test", path.path().to_str().unwrap()]);
             let directory = open_directory(path.path(), 0o700, 0o600, false).unwrap();
             let small = directory.open("log-1", Access::CreateNew).unwrap();
-            small.allocate(512 << 10).unwrap();
+            small.allocate(512 << 10, Blocks::Unwritten).unwrap();
             let large = directory.open("log-2", Access::CreateNew).unwrap();
-            assert_eq!(large.allocate(2 << 20).unwrap_err().kind(), ErrorKind::StorageFull);
+            assert_eq!(large.allocate(2 << 20, Blocks::Unwritten).unwrap_err().kind(), ErrorKind::StorageFull);
             assert_eq!(large.write_at(&vec![1; 2 << 20], 0).unwrap_err().kind(), ErrorKind::StorageFull);
             small.write_at(&vec![2; 512 << 10], 0).unwrap();
             drop(large);
             directory.remove("log-2").unwrap();
             let third = directory.open("log-3", Access::CreateNew).unwrap();
-            soon(|| third.allocate(256 << 10).is_ok());
+            soon(|| third.allocate(256 << 10, Blocks::Unwritten).is_ok());
         });
     }
 
@@ -448,7 +448,7 @@ mod tests {
             mount(&["-t", "ramfs", "dirkv-test", path.path().to_str().unwrap()]);
             let directory = open_directory(path.path(), 0o700, 0o600, false).unwrap();
             let file = directory.open("log-1", Access::CreateNew).unwrap();
-            let error = file.allocate(4096).unwrap_err();
+            let error = file.allocate(4096, Blocks::Unwritten).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains("allocate"), "{error}");
             assert_eq!(file.identity().unwrap().len, 0, "no zeros written instead");

@@ -27,6 +27,15 @@ pub enum Lock {
     Exclusive,
 }
 
+/// What becomes of blocks that are allocated ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blocks {
+    /// They read as zeros, and the filesystem has to note of each when it is written first.
+    Unwritten,
+    /// They are written with zeros, so that a later write of them is nothing but that write.
+    Written,
+}
+
 /// What a descriptor or a name refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
@@ -82,7 +91,7 @@ pub trait File: Any + Send + Sync + Debug {
     /// fdatasync. An error is reported once; never retry it and call the data safe.
     fn sync_data(&self) -> io::Result<()>;
     /// Allocates blocks for `0..len` and grows the file to `len`; never shrinks it. Where there is no room, it stays as it was.
-    fn allocate(&self, len: u64) -> io::Result<()>;
+    fn allocate(&self, len: u64, blocks: Blocks) -> io::Result<()>;
     /// What it is: inode, links, size.
     fn identity(&self) -> io::Result<Identity>;
     /// flock without blocking: false if another description holds it.

@@ -99,3 +99,31 @@ fn a_segment_that_was_made_for_large_values_is_not_filled_with_small_ones() {
     }
     assert!((SEGMENT..2 * SEGMENT).contains(&most), "{most} bytes of index");
 }
+
+/// Whether no block of the newest segment's file is one that was never written.
+fn is_written_ahead(dir: &TempDir) -> bool {
+    let number = |path: &std::path::Path| path.to_str()?.rsplit_once("/log-")?.1.parse::<u64>().ok();
+    let paths = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let newest = paths.max_by_key(|path| number(path)).unwrap();
+    let file = fs::File::open(newest).unwrap();
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(0)).unwrap() == file.metadata().unwrap().len()
+}
+
+#[test]
+fn the_next_segment_is_written_ahead_if_frames_are_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    let tells = !is_written_ahead(&dir);
+    let keys: Vec<_> = (0..50).map(|n| format!("{n:04}")).collect();
+    let batch: Vec<_> = keys.iter().map(|key| NewItem { key: key.as_bytes(), value: &[b'v'; 2_000], ttl: 0 }).collect();
+    for _ in 0..3 {
+        b.upsert_items("x", &batch).unwrap();
+    }
+    assert!(!tells || !is_written_ahead(&dir), "nobody knows that small frames come");
+    fill(&b, 2);
+    assert!(is_written_ahead(&dir));
+    for _ in 0..3 {
+        b.upsert_items("x", &batch).unwrap();
+    }
+    assert!(!tells || !is_written_ahead(&dir), "large ones come");
+}

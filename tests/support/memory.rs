@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dirkv::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
+use dirkv::files::storage::{Access, Blocks, Directory, File, Identity, Lock, SharedPage};
 
 /// Files by name.
 #[derive(Clone, Default, Debug)]
@@ -198,7 +198,7 @@ impl File for Open {
         Ok(())
     }
 
-    fn allocate(&self, len: u64) -> io::Result<()> {
+    fn allocate(&self, len: u64, _: Blocks) -> io::Result<()> {
         self.directory.changed();
         let len = usize::try_from(len).ok().filter(|len| *len <= 1 << 30).ok_or(ErrorKind::StorageFull)?;
         let mut bytes = self.inode.bytes.lock().unwrap();

@@ -3,7 +3,7 @@
 //! missed as on the real machine.
 
 use crate::turns::turns;
-use dirkv::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
+use dirkv::files::storage::{Access, Blocks, Directory, File, Identity, Lock, SharedPage};
 use dirkv::{Backend, Result};
 use dirkv_sim::machine::Machine;
 use dirkv_sim::process::{Process, SimClock, SimDirectory};
@@ -81,8 +81,8 @@ impl File for Stepwise<dyn File> {
         turns.sleep(SYNC_TIMES[turns.random(SYNC_TIMES.len())]);
         done
     }
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        self.0.allocate(len)
+    fn allocate(&self, len: u64, blocks: Blocks) -> io::Result<()> {
+        self.0.allocate(len, blocks)
     }
     fn identity(&self) -> io::Result<Identity> {
         self.0.identity()

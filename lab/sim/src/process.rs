@@ -4,7 +4,7 @@
 pub use crate::clock::SimClock;
 use crate::contents::Contents;
 use crate::machine::{Call, Change, Inner, Inode, Machine, apply};
-use dirkv::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
+use dirkv::files::storage::{Access, Blocks, Directory, File, Identity, Lock, SharedPage};
 use dirkv::latch;
 use parking_lot::MutexGuard;
 use std::io::{self, ErrorKind};
@@ -310,7 +310,7 @@ impl File for SimFile {
         }
     }
 
-    fn allocate(&self, len: u64) -> io::Result<()> {
+    fn allocate(&self, len: u64, _: Blocks) -> io::Result<()> {
         let mut inner = self.process.call(Call::Allocate, &self.name)?;
         let inode = inner.inodes.get_mut(&self.number).expect("an open file");
         inode.allocate(usize::try_from(len).unwrap());

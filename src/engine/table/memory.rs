@@ -1,6 +1,6 @@
 //! For tests: a directory of files in memory, as far as tables need one.
 
-use crate::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
+use crate::files::storage::{Access, Blocks, Directory, File, Identity, Lock, SharedPage};
 use crate::latch::Mutex;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -46,7 +46,7 @@ impl File for MemFile {
         Ok(())
     }
 
-    fn allocate(&self, _: u64) -> io::Result<()> {
+    fn allocate(&self, _: u64, _: Blocks) -> io::Result<()> {
         unsupported()
     }
 

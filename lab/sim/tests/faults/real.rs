@@ -1,6 +1,6 @@
 //! A wrapper around a real directory that fails the n-th call.
 
-use dirkv::files::storage::{Access, Directory, File, Identity, Lock, SharedPage};
+use dirkv::files::storage::{Access, Blocks, Directory, File, Identity, Lock, SharedPage};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
@@ -105,9 +105,9 @@ impl File for FaultyFile {
         self.script.step()?;
         self.inner.sync_data()
     }
-    fn allocate(&self, len: u64) -> io::Result<()> {
+    fn allocate(&self, len: u64, blocks: Blocks) -> io::Result<()> {
         self.script.step()?;
-        self.inner.allocate(len)
+        self.inner.allocate(len, blocks)
     }
     fn identity(&self) -> io::Result<Identity> {
         self.script.step()?;
