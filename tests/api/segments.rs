@@ -110,7 +110,7 @@ fn is_written_ahead(dir: &TempDir) -> bool {
 }
 
 #[test]
-fn the_next_segment_is_written_ahead_if_frames_are_small() {
+fn the_next_segment_is_written_ahead_if_small_frames_are_synced() {
     let dir = tempfile::tempdir().unwrap();
     let b = small(&dir, "off");
     let tells = !is_written_ahead(&dir);
@@ -126,4 +126,12 @@ fn the_next_segment_is_written_ahead_if_frames_are_small() {
         b.upsert_items("x", &batch).unwrap();
     }
     assert!(!tells || !is_written_ahead(&dir), "large ones come");
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = Params::new();
+    for (name, value) in [("path", dir.path().to_str().unwrap()), ("segment_size", "64KiB"), ("sync", "os")] {
+        params.set(name, value).unwrap();
+    }
+    fill(&Backend::open(&params).unwrap(), 2);
+    assert!(!tells || !is_written_ahead(&dir), "no commit waits for a sync");
 }
