@@ -2,7 +2,6 @@
 
 use super::index::Applying;
 use super::lead::AllDone;
-use super::log::Room;
 use super::memtable::MAX_INDEX;
 use super::seal::FirstFrame;
 use super::snapshot::Snapshot;
@@ -198,7 +197,7 @@ impl<'a, 'h> Group<'a, 'h> {
         if heavy || offset_of(self.run.end) + len as u64 > self.voucher.capacity {
             self.roll(FirstFrame { len: len as u64, operations: u64::from(body.operations()) })?;
         }
-        self.core.make_next(segment_of(self.run.end), Room { len: 0, frame: Some(len as u64) })?;
+        self.core.make_next(segment_of(self.run.end), 0, self.core.blocks_for(len))?;
         let offset = offset_of(self.run.end);
         let run = &mut self.run;
         let (at, salt) = (run.bytes.len(), self.voucher.segment.header().salt);

@@ -14,13 +14,8 @@ use std::sync::Arc;
 
 /// How much of a segment is read at a time: little enough to stay in the processor's cache.
 const CHUNK: u64 = 1 << 18;
-/// A frame up to this length is synced sooner in blocks that were written ahead (one of 4 KiB on ext4 in two thirds of the
-/// time); where frames are longer, writing all bytes twice would take more time than that.
-const SMALL: u64 = 64 << 10;
-/// No more than this is written while all writers wait.
-const SOON: u64 = 8 << 20;
-/// What a block is that was allocated and never written.
-static UNWRITTEN: [u8; CHUNK as usize] = [0; CHUNK as usize];
+/// What a block is that holds no frame yet.
+static EMPTY: [u8; CHUNK as usize] = [0; CHUNK as usize];
 /// How many zeros at once are passed over in search of a frame; less than a frame's header.
 const ZEROS: usize = 32;
 
@@ -121,7 +116,7 @@ impl Segment {
         while from < to {
             let mut want = to - from;
             if want > CHUNK {
-                // Mostly the log ends here, in blocks that were never written.
+                // Mostly the log ends here, in blocks that hold no frame yet.
                 let Some(len) = self.claimed(from)? else { break };
                 want = CHUNK.max(len as u64);
             }
@@ -201,7 +196,7 @@ impl Segment {
         self.home.file.read_at(buf, from).map_err(|e| Error::io(format_args!("read {} at {from}", self.home.name), &e))
     }
 
-    /// All that lies beyond `end`; nothing if that is zeros only, as blocks are that were allocated ahead and never written.
+    /// All that lies beyond `end`; nothing if that is zeros only, as blocks are that hold no frame yet.
     pub fn rest(&self, end: u64) -> Result<Vec<u8>> {
         let (mut chunk, mut rest) = (Vec::new(), Vec::new());
         let (mut at, len) = (end, self.len()?);
@@ -215,7 +210,7 @@ impl Segment {
                     "the file ends before the log does",
                 ));
             }
-            if chunk != UNWRITTEN[..chunk.len()] {
+            if chunk != EMPTY[..chunk.len()] {
                 // The zeros that were passed over belong to it now.
                 rest.resize(usize::try_from(at - end).unwrap_or(usize::MAX), 0);
                 rest.extend_from_slice(&chunk);
@@ -235,7 +230,7 @@ impl Segment {
         let mut at = 0;
         while let Some(shape) = rest.get(at + 1..).filter(|rest| rest.len() > frame::HEADER_LEN) {
             at += 1;
-            // No frame begins in zeros: their blocks were allocated and never written.
+            // No frame begins in zeros: nothing was appended there.
             if shape[..ZEROS] == [0; ZEROS] {
                 at += ZEROS - size_of::<u32>();
                 continue;
@@ -267,51 +262,36 @@ fn read_header(file: &dyn File, name: &str) -> Result<Header> {
     Header::decode(&bytes[..got]).map_err(|what| Error::corrupt(name, 0, what))
 }
 
-/// What a segment has room for.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Room {
-    /// How long its file is at least.
-    pub len: u64,
-    /// About how long the frames are that come, if that is known.
-    pub frame: Option<u64>,
-}
-
-impl Room {
-    fn blocks(self) -> Blocks {
-        match self.frame {
-            Some(frame) if frame <= SMALL && self.len <= SOON => Blocks::Written,
-            _ => Blocks::Unwritten,
-        }
-    }
-}
-
-/// Under `LOCK`: makes segment `number` with such room, or finds it made and makes it larger; afterwards its
+/// Under `LOCK`: makes segment `number` of `len` bytes, in such blocks, or finds it made and makes it larger; afterwards its
 /// header and its name are durable. A header that doesn't verify is an unfinished creation, begun again.
-pub fn make(dir: &dyn Directory, number: u64, store: &StoreId, room: Room) -> Result<()> {
+pub fn make(dir: &dyn Directory, number: u64, store: &StoreId, len: u64, blocks: Blocks) -> Result<()> {
     let name = names::log(number);
     let failed = |what: &str, e: &io::Error| Error::io(format_args!("{what} {name}"), e);
-    let (file, header) = match dir.open(&name, Access::Write) {
+    let found = match dir.open(&name, Access::Write) {
         Ok(file) => match read_header(&*file, &name) {
-            Ok(header) if header.store == *store && header.segment == number => (file, header),
+            Ok(header) if header.store == *store && header.segment == number => Some((file, header)),
             Err(e) if e.code != Code::Corrupt => return Err(e),
             _ => {
                 dir.remove(&name).map_err(|e| failed("remove", &e))?;
-                create(dir, &name, number, store)?
+                None
             }
         },
-        Err(e) if e.kind() == io::ErrorKind::NotFound => create(dir, &name, number, store)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(failed("open", &e)),
     };
-    file.allocate(room.len, room.blocks()).map_err(|e| failed("allocate blocks for", &e))?;
+    let (file, header, blocks) = match found {
+        // The first change after each opening comes by here, and isn't to wait for a whole segment.
+        Some((file, header)) => (file, header, Blocks::Unwritten),
+        None => {
+            let file = dir.open(&name, Access::CreateNew).map_err(|e| failed("create", &e))?;
+            (file, Header { store: *store, segment: number, salt: random(dir)? }, blocks)
+        }
+    };
+    file.allocate(len, blocks).map_err(|e| failed("allocate blocks for", &e))?;
     // Written again even if it is there: an earlier failed write-back may have been reported to another descriptor.
     file.write_at(&header.encode(), 0).map_err(|e| failed("write", &e))?;
     file.sync_data().map_err(|e| failed("sync", &e))?;
     super::manifest::sync_directory(dir)
-}
-
-fn create(dir: &dyn Directory, name: &str, segment: u64, store: &StoreId) -> Result<(Arc<dyn File>, Header)> {
-    let file = dir.open(name, Access::CreateNew).map_err(|e| Error::io(format_args!("create {name}"), &e))?;
-    Ok((file, Header { store: *store, segment, salt: random(dir)? }))
 }
 
 /// Random bits for salts and ids.

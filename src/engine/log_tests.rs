@@ -12,13 +12,9 @@ fn directory() -> (impl Directory, TempDir) {
     (open_directory(path.path(), 0o700, 0o600, false).unwrap(), path)
 }
 
-fn room(len: u64) -> Room {
-    Room { len, frame: None }
-}
-
 /// Segment 1 with room for so many bytes.
 fn segment(dir: &dyn Directory, len: u64) -> Segment {
-    make(dir, 1, &STORE, room(len)).unwrap();
+    make(dir, 1, &STORE, len, Blocks::Unwritten).unwrap();
     Segment::open(dir, 1, &STORE, Access::Write).map_err(Error::from).unwrap()
 }
 
@@ -83,21 +79,12 @@ fn no_more_is_asked_for_than_the_file_has() {
 }
 
 #[test]
-fn blocks_are_written_ahead_for_small_frames_in_what_is_written_soon() {
-    let blocks = |len, frame| Room { len, frame }.blocks();
-    assert_eq!(blocks(SOON, Some(SMALL)), Blocks::Written);
-    assert_eq!(blocks(SOON + 1, Some(SMALL)), Blocks::Unwritten);
-    assert_eq!(blocks(SOON, Some(SMALL + 1)), Blocks::Unwritten);
-    assert_eq!(blocks(SOON, None), Blocks::Unwritten);
-}
-
-#[test]
 fn what_is_no_segment_of_that_store_and_number_is_made_anew() {
     let (dir, _path) = directory();
     for (number, store) in [(2, [8; 16]), (3, STORE), (3, [8; 16])] {
-        make(&dir, number, &store, room(CHUNK)).unwrap();
+        make(&dir, number, &store, CHUNK, Blocks::Unwritten).unwrap();
         dir.rename(&names::log(number), &names::log(2)).unwrap();
-        make(&dir, 2, &STORE, room(CHUNK)).unwrap();
+        make(&dir, 2, &STORE, CHUNK, Blocks::Unwritten).unwrap();
         assert!(Segment::open(&dir, 2, &STORE, Access::Read).is_ok(), "it was segment {number} of {store:?}");
     }
 }

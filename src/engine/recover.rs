@@ -1,12 +1,12 @@
 //! Under `LOCK`, by the first opener: what the log holds is read again, adopted, made durable, and only then published.
 
-use super::log::{self, OpenError, Room, Segment};
+use super::log::{self, OpenError, Segment};
 use super::manifest;
 use super::memtable::{Memtable, Spare};
 use super::value::name_of;
 use crate::error::{Code, Error, Result};
 use crate::files::names::{self, Name};
-use crate::files::storage::{Access, Directory};
+use crate::files::storage::{Access, Blocks, Directory};
 use crate::format::manifest::{Holder, Manifest, SegmentEntry, StoreId, SyncMode};
 use crate::format::position::{Position, offset_of, segment_of};
 use crate::format::segment::HEADER_LEN;
@@ -77,7 +77,7 @@ pub fn create(dir: &dyn Directory, sync: SyncMode, segment_size: u64) -> Result<
         dir.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), &e))?;
     }
     for number in [1, 2] {
-        log::make(dir, number, &store, Room { len: segment_size, frame: None })?;
+        log::make(dir, number, &store, segment_size, Blocks::Unwritten)?;
     }
     let manifest = Manifest {
         generation: 1,

@@ -30,9 +30,9 @@ pub enum Lock {
 /// What becomes of blocks that are allocated ahead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blocks {
-    /// They read as zeros, and the filesystem has to note of each when it is written first.
+    /// They read as zeros, whether or not they were written; if not, the filesystem has to note of each when it is.
     Unwritten,
-    /// They are written with zeros, so that a later write of them is nothing but that write.
+    /// All are written with zeros, so that a later write is nothing but that write.
     Written,
 }
 
@@ -91,6 +91,7 @@ pub trait File: Any + Send + Sync + Debug {
     /// fdatasync. An error is reported once; never retry it and call the data safe.
     fn sync_data(&self) -> io::Result<()>;
     /// Allocates blocks for `0..len` and grows the file to `len`; never shrinks it. Where there is no room, it stays as it was.
+    /// Nobody else writes there meanwhile: zeros might be written over it.
     fn allocate(&self, len: u64, blocks: Blocks) -> io::Result<()>;
     /// What it is: inode, links, size.
     fn identity(&self) -> io::Result<Identity>;
