@@ -46,7 +46,7 @@
  * lists, errors) belongs to one thread at a time; a list may be read by many. A handle is no address but a number that is
  * checked: used after dirkv_close it is answered with DIRKV_CLOSED.
  *
- * Blocking. Reads take no lock and never wait for writers; they may read from the disk. (A read_only handle that was alone with
+ * Blocking. Reads don't take the store's lock and wait for no other process; they may read from the disk. (A read_only handle that was alone with
  * the store opens it anew, as dirkv_open does, once a writer has come.) Changes, in a store with `sync=full`, return when they are durable, and may wait `lock_timeout` for other processes. Every change is atomic and
  * linearizable across threads and processes: once its call has returned, every later read anywhere sees it.
  *
@@ -369,7 +369,8 @@ typedef struct {
 #define DIRKV_COMPACTED 16
 
 /**
- * The change may or may not have happened: a disk write failed, and recovering from that failed too.
+ * The change may or may not have happened: a disk write failed, and recovering from that failed too; or the thread that wrote
+ * it for others met a bug.
  */
 #define DIRKV_UNCERTAIN 17
 
@@ -476,11 +477,13 @@ void dirkv_params_free(dirkv_params *params);
  * Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is no
  * directory; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store, a newer format, or another `sync`
  * mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the filesystem is
- * read-only and `read_only` is not on; DIRKV_NOT_FOUND: `read_only` is on and no store is there; DIRKV_TIMEOUT: another
+ * read-only and `read_only` is not on; DIRKV_NO_SPACE: no room to create or to recover it; DIRKV_NOT_FOUND: `read_only` is on and no store is there; DIRKV_TIMEOUT: another
  * process kept the store for `lock_timeout`; DIRKV_LIMIT_EXCEEDED: 65,536 handles are open in this process (1,024 where
  * pointers have 32 bits); DIRKV_IO with EACCES: no permission.
  */
-dirkv_status dirkv_open(const dirkv_params *params, dirkv_backend **out, dirkv_error **err);
+dirkv_status dirkv_open(const dirkv_params *params,
+                        dirkv_backend **out,
+                        dirkv_error **err);
 
 /**
  * dirkv_open with the path and every other parameter at its default. The path is the system's: any bytes but NUL.
@@ -808,15 +811,17 @@ dirkv_status dirkv_get_locks(dirkv_backend *b,
                              dirkv_error **err);
 
 /**
- * Makes everything written before durable, by any process; only in a store with `sync=os` is there anything to do.
- * Blocks on the disk.
+ * Makes everything written before durable, by any process; only in a store with `sync=os` is there anything to do. Blocks
+ * on the disk. There it takes its turn as a change does and may return what a change may; DIRKV_READ_ONLY with
+ * `read_only`, if something isn't durable yet.
  */
-dirkv_status dirkv_sync(dirkv_backend *b, dirkv_error **err);
+dirkv_status dirkv_sync(dirkv_backend *b,
+                        dirkv_error **err);
 
 /**
  * Compacts now: drops what is deleted, overwritten or expired from the disk, but for up to an eighth of a file that stays
- * for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. DIRKV_READ_ONLY with
- * `read_only`.
+ * for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. May
+ * return what a change may; DIRKV_READ_ONLY with `read_only`.
  */
 dirkv_status dirkv_compact(dirkv_backend *b,
                            dirkv_error **err);

@@ -191,7 +191,7 @@ fn functions_are_short() {
     assert!(found > 300, "only {found} functions found: does this test still see them?");
 }
 
-/// Rooms of about 150 lines, at most 400 without the unit tests (see the style in docs/architecture.md).
+/// Rooms of about 150 lines, at most 400 without the unit tests.
 #[test]
 fn files_are_short() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -34,7 +34,7 @@ impl Page {
     }
 
     /// Makes sure that a store to the page can't fail: on some filesystems, once they have met a disk error, it would end the
-    /// program. Before the first store of whoever takes `LOCK`, and after a failed write or sync.
+    /// program. Before the first store of whoever takes `LOCK`, and after a failed sync.
     pub fn make_writable(&self) -> Result<()> {
         self.0.make_writable().map_err(|e| Error::io("write to SHARED", &e))
     }

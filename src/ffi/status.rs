@@ -42,7 +42,8 @@ pub const DIRKV_CLOSED: dirkv_status = 14;
 pub const DIRKV_FORKED: dirkv_status = 15;
 /// What was asked for has been compacted away. Reserved: no call returns it yet.
 pub const DIRKV_COMPACTED: dirkv_status = 16;
-/// The change may or may not have happened: a disk write failed, and recovering from that failed too.
+/// The change may or may not have happened: a disk write failed, and recovering from that failed too; or the thread that wrote
+/// it for others met a bug.
 pub const DIRKV_UNCERTAIN: dirkv_status = 17;
 /// A bug in dirkv; the message tells where. The store on disk is as safe as after a crash.
 pub const DIRKV_INTERNAL: dirkv_status = 18;

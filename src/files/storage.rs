@@ -1,4 +1,4 @@
-//! The storage and clock seams. An implementation of these three traits is a whole machine to the engine: directory,
+//! The storage and clock seams. An implementation of these traits is a whole machine to the engine: directory,
 //! files with a page cache behind them, flock, the shared page with its futexes, and time.
 
 use std::any::Any;

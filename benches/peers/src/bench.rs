@@ -132,7 +132,7 @@ impl Bench {
     /// A store that is filled, closed and at rest, for all lines that only need its keys to be there.
     pub fn library(&self, kind: Kind, plan: &Plan) -> Result<PathBuf> {
         // How large its caches are makes no difference to what is on disk.
-        let setup = Setup { frugal: false, ..plan.setup() };
+        let setup = Setup { frugal: false, ..plan.alone() };
         let book = (kind, plan.keys, plan.value, plan.shape, setup);
         if let Some(path) = self.library.borrow().get(&book) {
             return Ok(path.clone());
@@ -145,7 +145,7 @@ impl Bench {
 
     /// Fills a store and lets it come to rest.
     pub fn fill(&self, kind: Kind, plan: &Plan, path: &Path) -> Result<()> {
-        let engine = engines::open(kind, path, &plan.setup())?;
+        let engine = engines::open(kind, path, &plan.alone())?;
         if !kind.is_store() && !plan.frugal {
             // What it holds lies in memory: whoever keeps it open fills it.
             return Ok(());

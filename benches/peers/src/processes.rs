@@ -177,7 +177,10 @@ fn worker(task: &Task, spec: &Spec, pace: Pace) -> Result<()> {
                 let private = opening::private_memory()?.saturating_sub(own);
                 answer(outcome.map(|outcome| Outcome { private, warmed, ..outcome }))?;
             }
-            Order::Verify => answer(work.verify(session))?,
+            Order::Verify => {
+                let rested = if spec.what.reads_only() { Ok(()) } else { engine.rest() };
+                answer(rested.and_then(|()| work.verify(session)))?;
+            }
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 //!   `manual_journal_persist`, so that the journal is not written twice. `Sync::Os` is the default: each insert goes to the
 //!   kernel, `PersistMode::Buffer`;
 //! - the cache takes "20-25% of the available memory, or more if the data set fully fits": 1 GiB here, small in a frugal setup;
+//! - values of 4 KiB and more lie apart from their keys ("KvSeparationOptions": "large value / blob" workloads);
 //! - no compression: the values are random bytes, and no other engine compresses;
 //! - conditions (compare-and-swap, create, delete) need transactions. The optimistic kind is taken, with which writers of
 //!   different keys go on side by side; its plain keyspace inside serves all other calls;
@@ -12,16 +13,27 @@
 
 use std::ops::Bound;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use fjall::config::CompressionPolicy;
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OptimisticTxDatabase, OptimisticTxKeyspace,
-    OptimisticWriteTx, PersistMode, Readable,
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OptimisticTxDatabase,
+    OptimisticTxKeyspace, OptimisticWriteTx, PersistMode, Readable,
 };
 
 use super::{CACHE, Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
+
+/// Values from this length on are large.
+const LARGE: usize = 4 << 10;
+/// Between two looks at what goes on in the background.
+const NAP: Duration = Duration::from_millis(10);
+
+fn apart() -> KvSeparationOptions {
+    KvSeparationOptions::default().compression(CompressionType::None)
+}
 
 pub struct Fjall {
     database: OptimisticTxDatabase,
@@ -41,6 +53,7 @@ impl Fjall {
             KeyspaceCreateOptions::default()
                 .manual_journal_persist(full)
                 .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
+                .with_kv_separation((setup.value >= LARGE).then(apart))
         };
         let keyspace = database.keyspace("kv", options)?;
         let mode = if full { PersistMode::SyncData } else { PersistMode::Buffer };
@@ -80,6 +93,18 @@ impl Fjall {
 impl Engine for Fjall {
     fn session(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(Thread { store: self }))
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.plain().rotate_memtable_and_wait()?;
+        self.rest()
+    }
+
+    fn rest(&self) -> Result<()> {
+        while self.inner().outstanding_flushes() + self.inner().active_compactions() > 0 {
+            thread::sleep(NAP);
+        }
+        Ok(())
     }
 
     fn compact(&self) -> Result<bool> {

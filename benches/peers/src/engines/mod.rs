@@ -105,13 +105,30 @@ pub enum Sync {
     Os,
 }
 
+/// What a process does with a store, and others at the same time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Role {
+    /// It is the only one.
+    Alone,
+    /// It reads, and so do others.
+    AmongReaders,
+    /// It reads, and one other writes.
+    BesideWriter,
+    /// It writes, and others read.
+    OnlyWriter,
+    /// It writes, and so do others.
+    AmongWriters,
+}
+
 /// How a store is opened.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Setup {
     /// What a change survives.
     pub sync: Sync,
-    /// Whether other processes have it open at the same time.
-    pub shared: bool,
+    /// What this process does with it, and others.
+    pub role: Role,
+    /// How long values are, for an engine that has one set-up for small and another for large ones.
+    pub value: usize,
     /// Whether caches in private memory have to be small; if not, they are what the documentation recommends.
     pub frugal: bool,
 }
@@ -130,6 +147,11 @@ pub trait Engine: Send + std::marker::Sync {
 
     /// Returns once nothing is left to do in the background.
     fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns once nothing is under way in the background: after a turn, so that it doesn't go on in the next engine's.
+    fn rest(&self) -> Result<()> {
         Ok(())
     }
 

@@ -3,39 +3,51 @@
 //! - the cache at its default of 1 GiB, or small in a frugal setup;
 //! - `Durability::Immediate` is durable, in one phase (the default). `Sync::Os` is `Durability::None`, the only other level
 //!   there is; it promises less than `sync=os`: such commits are lost with their process, too;
-//! - alone, `ConcurrencyMode::ExclusiveWriter` (the default); when other processes write too, `MultiWriter`, which always
-//!   commits in two phases;
+//! - alone, `ConcurrencyMode::ExclusiveWriter` (the default), and a `ReadOnlyDatabase` where all processes only read; one writer
+//!   beside readers is a `SingleWriter`, they have a `ReadOnlyDatabase` in the same mode; when several processes write,
+//!   `MultiWriter`, which always commits in two phases;
 //! - a get is one read transaction, since it has to see what was committed before; a transaction can't be renewed.
 
 use std::path::Path;
 
 use redb::{
-    ConcurrencyMode, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError, WriteTransaction,
+    ConcurrencyMode, Database, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
+    TableDefinition, TableError, WriteTransaction,
 };
 
-use super::{CACHE, Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
+use super::{CACHE, Engine, FRUGAL_CACHE, Range, Role, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("kv");
 
 pub struct Redb {
-    database: Database,
+    handle: Handle,
     durability: Durability,
+}
+
+enum Handle {
+    Reading(ReadOnlyDatabase),
+    Writing(Database),
 }
 
 impl Redb {
     pub fn open(folder: &Path, setup: &Setup) -> Result<Redb> {
+        let path = folder.join("data.redb");
         let mut builder = Database::builder();
         builder.set_cache_size(if setup.frugal { FRUGAL_CACHE } else { CACHE } as usize);
-        if setup.shared {
-            builder.set_concurrency_mode(ConcurrencyMode::MultiWriter);
-        }
-        let database = builder.create(folder.join("data.redb"))?;
+        builder.set_concurrency_mode(match setup.role {
+            Role::Alone | Role::AmongReaders => ConcurrencyMode::ExclusiveWriter,
+            Role::BesideWriter | Role::OnlyWriter => ConcurrencyMode::SingleWriter,
+            Role::AmongWriters => ConcurrencyMode::MultiWriter,
+        });
+        let handle = match setup.role {
+            Role::AmongReaders | Role::BesideWriter => Handle::Reading(builder.open_read_only(path)?),
+            Role::Alone | Role::OnlyWriter | Role::AmongWriters => Handle::Writing(builder.create(path)?),
+        };
         let durability = if setup.sync == Sync::Full { Durability::Immediate } else { Durability::None };
-        let store = Redb { database, durability };
-        if matches!(store.database.begin_read()?.open_table(TABLE), Err(TableError::TableDoesNotExist(_))) {
+        let store = Redb { handle, durability };
+        if matches!(store.read()?.open_table(TABLE), Err(TableError::TableDoesNotExist(_))) {
             let change = store.write()?;
             change.open_table(TABLE)?;
             change.commit()?;
@@ -43,8 +55,16 @@ impl Redb {
         Ok(store)
     }
 
+    fn read(&self) -> Result<ReadTransaction> {
+        Ok(match &self.handle {
+            Handle::Reading(database) => database.begin_read()?,
+            Handle::Writing(database) => database.begin_read()?,
+        })
+    }
+
     fn write(&self) -> Result<WriteTransaction> {
-        let mut change = self.database.begin_write()?;
+        let Handle::Writing(database) = &self.handle else { return Err("a reader writes".into()) };
+        let mut change = database.begin_write()?;
         change.set_durability(self.durability)?;
         Ok(change)
     }
@@ -60,15 +80,9 @@ struct Thread<'a> {
     store: &'a Redb,
 }
 
-impl Thread<'_> {
-    fn read(&self) -> Result<ReadTransaction> {
-        Ok(self.store.database.begin_read()?)
-    }
-}
-
 impl Session for Thread<'_> {
     fn view(&mut self, name: Name<'_>, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let table = self.read()?.open_table(TABLE)?;
+        let table = self.store.read()?.open_table(TABLE)?;
         let found = table.get(name.flat)?;
         Ok(found.map(|guard| see(guard.value())).is_some())
     }
@@ -128,7 +142,7 @@ impl Session for Thread<'_> {
     }
 
     fn items(&mut self, range: Range<'_>, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
-        let table = self.read()?.open_table(TABLE)?;
+        let table = self.store.read()?.open_table(TABLE)?;
         let begin = range.after.map_or(range.prefix, |after| after.flat);
         let mut rest = range.limit;
         for entry in table.range(begin..)? {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::bench::Bench;
 use crate::choice::Choice;
-use crate::engines::{Kind, Setup, Sync};
+use crate::engines::{Kind, Role, Setup, Sync};
 use crate::names::Shape;
 use crate::work::What;
 
@@ -152,10 +152,20 @@ impl Plan {
         Plan { reuse: true, ..self }
     }
 
-    /// How the store is opened.
+    /// How a worker opens the store.
     pub fn setup(&self) -> Setup {
-        let shared = matches!(self.who, Who::Processes(count) if count > 1) || self.beside == Beside::Writer;
-        Setup { sync: self.sync, shared, frugal: self.frugal }
+        let role = match self.who {
+            _ if self.beside == Beside::Writer => Role::BesideWriter,
+            Who::Threads(_) | Who::Processes(1) => Role::Alone,
+            Who::Processes(_) if self.what.reads_only() => Role::AmongReaders,
+            Who::Processes(_) => Role::AmongWriters,
+        };
+        Setup { role, ..self.alone() }
+    }
+
+    /// How it is opened by whoever is the only one.
+    pub fn alone(&self) -> Setup {
+        Setup { sync: self.sync, role: Role::Alone, frugal: self.frugal, value: self.value }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Disk: keys are overwritten three times in random order, the engine comes to rest, and its blocks are counted.
 
-use super::{Metric, Sample, Stage};
+use super::{Metric, Plan, Sample, Stage};
 use crate::Result;
 use crate::bench::{Bench, VALUE};
 use crate::disk;
-use crate::engines::{self, Kind, Session, Setup, Sync};
+use crate::engines::{self, Kind, Session};
 use crate::names::{Names, Shape};
 use crate::values::Values;
-use crate::work::Batch;
+use crate::work::{Batch, What};
 
 const TIMES: u64 = 3;
 const BATCH: usize = 1_000;
@@ -38,7 +38,7 @@ impl<'a> Space<'a> {
 impl Stage for Space<'_> {
     fn round(&mut self, _: u64) -> Result<Vec<Sample>> {
         let (path, values) = (self.bench.fresh(self.kind), Values::new(VALUE));
-        let engine = engines::open(self.kind, &path, &Setup { sync: Sync::Full, shared: false, frugal: false })?;
+        let engine = engines::open(self.kind, &path, &Plan::new(What::Put, self.keys, VALUE).setup())?;
         let mut session = engine.session()?;
         for version in 0..=TIMES {
             self.write(session.as_mut(), &values, version)?;

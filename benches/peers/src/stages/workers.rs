@@ -8,7 +8,7 @@ use std::thread;
 use super::{Beside, Metric, Plan, Sample, Stage, Who};
 use crate::Result;
 use crate::bench::Bench;
-use crate::engines::{self, Engine, Kind, Session, Setup};
+use crate::engines::{self, Engine, Kind, Role, Session, Setup};
 use crate::names::Names;
 use crate::processes::{Part, Task, Team};
 use crate::turn::{self, Outcome, Pace};
@@ -37,11 +37,13 @@ pub fn stage<'a>(bench: &'a Bench, kind: Kind, plan: &Plan) -> Result<Box<dyn St
         let works = specs.iter().map(Spec::build).collect();
         return Ok(Box::new(Threads { common, engine, works, pace }));
     }
-    let task = |part| Task { kind, path: common.path.clone(), setup: common.setup.clone(), part };
-    let mut tasks: Vec<Task> = specs.into_iter().map(|spec| task(Part::Worker(spec, pace))).collect();
+    let task = |setup: &Setup, part| Task { kind, path: common.path.clone(), setup: setup.clone(), part };
+    let worker = |spec| task(&common.setup, Part::Worker(spec, pace));
+    let mut tasks: Vec<Task> = specs.into_iter().map(worker).collect();
     if plan.beside == Beside::Writer {
         let writer = Spec { what: What::Put, ..spec(bench, plan, 0) };
-        tasks.push(task(Part::Worker(writer, Pace { latencies: false, ..pace })));
+        let setup = Setup { role: Role::OnlyWriter, ..common.setup.clone() };
+        tasks.push(task(&setup, Part::Worker(writer, Pace { latencies: false, ..pace })));
     }
     Ok(Box::new(Processes { team: Team::start(tasks)?, common }))
 }
@@ -144,6 +146,9 @@ impl Stage for Threads<'_> {
             compacted.map(|()| results).unwrap_or_else(|error| vec![Err(error)])
         });
         let outcomes = results.into_iter().collect::<Result<Vec<_>>>()?;
+        if !self.common.plan.what.reads_only() {
+            engine.rest()?;
+        }
         let mut session = engine.session()?;
         // The raw limit's changes can't be read back.
         if self.common.kind.is_store() || self.common.plan.what.reads_only() {

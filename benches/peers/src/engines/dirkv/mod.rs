@@ -121,6 +121,10 @@ impl Engine for Dirkv {
         }
     }
 
+    fn rest(&self) -> Result<()> {
+        self.settle()
+    }
+
     fn compact(&self) -> Result<bool> {
         // SAFETY: the handle is open.
         check(|err| unsafe { dirkv_compact(self.0, err) })?;

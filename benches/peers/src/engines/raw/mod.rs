@@ -210,10 +210,11 @@ impl Session for Thread<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engines::Role;
     use crate::names::{Names, Shape};
 
     fn open(folder: &Path, frugal: bool) -> Raw {
-        Raw::open(folder, &Setup { sync: Sync::Os, shared: false, frugal }, false).unwrap()
+        Raw::open(folder, &Setup { sync: Sync::Os, role: Role::Alone, frugal, value: 200 }, false).unwrap()
     }
 
     fn fill(raw: &Raw, names: &Names) {
