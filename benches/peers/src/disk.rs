@@ -8,11 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::patience::PATIENCE;
 
 /// Nothing may change for so long.
 const QUIET: Duration = Duration::from_millis(400);
-/// Whoever is not quiet after so long has something wrong.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The files below a directory: name, length, blocks of 512 bytes.
 fn files(path: &Path) -> Result<Vec<(String, u64, u64)>> {

@@ -13,6 +13,7 @@ mod lines;
 mod machine;
 mod names;
 mod opening;
+mod patience;
 mod processes;
 mod report;
 mod round;

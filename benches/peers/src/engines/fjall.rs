@@ -4,7 +4,9 @@
 //!   `manual_journal_persist`, so that the journal is not written twice. `Sync::Os` is the default: each insert goes to the
 //!   kernel, `PersistMode::Buffer`;
 //! - the cache takes "20-25% of the available memory, or more if the data set fully fits": 1 GiB here, small in a frugal setup;
-//! - values of 4 KiB and more lie apart from their keys ("KvSeparationOptions": "large value / blob" workloads);
+//! - values of 4 KiB and more lie apart from their keys ("large blob use cases"; from 1 KiB on by default, but the lines of
+//!   1 KiB mostly read, which it makes slower);
+//! - when it is at rest is told by calls that its documentation hides;
 //! - no compression: the values are random bytes, and no other engine compresses;
 //! - conditions (compare-and-swap, create, delete) need transactions. The optimistic kind is taken, with which writers of
 //!   different keys go on side by side; its plain keyspace inside serves all other calls;
@@ -13,7 +15,6 @@
 
 use std::ops::Bound;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use fjall::config::CompressionPolicy;
@@ -25,6 +26,7 @@ use fjall::{
 use super::{CACHE, Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
+use crate::patience::steady;
 
 /// Values from this length on are large.
 const LARGE: usize = 4 << 10;
@@ -96,15 +98,16 @@ impl Engine for Fjall {
     }
 
     fn settle(&self) -> Result<()> {
-        self.plain().rotate_memtable_and_wait()?;
+        self.plain().rotate_memtable()?;
         self.rest()
     }
 
     fn rest(&self) -> Result<()> {
-        while self.inner().outstanding_flushes() + self.inner().active_compactions() > 0 {
-            thread::sleep(NAP);
-        }
-        Ok(())
+        steady("fjall", NAP, || {
+            let database = self.inner();
+            let flushing = self.plain().sealed_memtable_count() + database.outstanding_flushes();
+            Ok((flushing + database.active_compactions() == 0).then(|| database.compactions_completed()))
+        })
     }
 
     fn compact(&self) -> Result<bool> {

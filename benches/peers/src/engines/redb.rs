@@ -1,11 +1,11 @@
 //! redb, as its documentation advises:
 //!
 //! - the cache at its default of 1 GiB, or small in a frugal setup;
-//! - `Durability::Immediate` is durable, in one phase (the default). `Sync::Os` is `Durability::None`, the only other level
+//! - `Durability::Immediate` is durable, in one phase where a process is alone (the default). `Sync::Os` is `Durability::None`, the only other level
 //!   there is; it promises less than `sync=os`: such commits are lost with their process, too;
 //! - alone, `ConcurrencyMode::ExclusiveWriter` (the default), and a `ReadOnlyDatabase` where all processes only read; one writer
 //!   beside readers is a `SingleWriter`, they have a `ReadOnlyDatabase` in the same mode; when several processes write,
-//!   `MultiWriter`, which always commits in two phases;
+//!   `MultiWriter`. The latter two always commit in two phases;
 //! - a get is one read transaction, since it has to see what was committed before; a transaction can't be renewed.
 
 use std::path::Path;

@@ -4,9 +4,11 @@
 //! - WAL; `synchronous=FULL` is durable. `Sync::Os` is `synchronous=NORMAL`: "WAL mode is always consistent with
 //!   synchronous=NORMAL, but does lose durability", the like of `sync=os`;
 //! - one table, its key the primary key: WITHOUT ROWID where rows are small ("less than about 1/20th the size of a database
-//!   page": 200 B, the usual values here, and less), else with its rowid;
+//!   page": values of 200 B, the usual ones here, are at that limit), else with its rowid;
 //! - `mmap_size` for all of the file, so that a read is no `pread` (compiled with a larger `SQLITE_MAX_MMAP_SIZE`);
 //!   `cache_size`, which holds what a transaction changes, as large as the caches of the other engines;
+//! - pages of 16 KiB for values of 64 KiB and more ("Internal Versus External BLOBs");
+//! - `locking_mode` stays NORMAL: EXCLUSIVE would keep every other process out;
 //! - prepared statements that are kept; a get is one statement, and so a transaction of its own; connections of one thread
 //!   without SQLite's mutexes (rusqlite's default), compiled without memory statistics and with `fdatasync`;
 //! - the log is checkpointed as by default, at 1000 pages, by whoever commits;
@@ -38,6 +40,8 @@ const KEYS_AFTER: &str = "SELECT k FROM kv WHERE k > ?1 ORDER BY k LIMIT ?2";
 
 /// Rows with values up to this length are small.
 const SMALL: usize = 200;
+/// Values from this length on are large.
+const LARGE: usize = 64 << 10;
 const OPEN: &str = "a session has its connection until it is dropped";
 /// Between two tries for the file lock.
 const NAP: Duration = Duration::from_micros(50);
@@ -83,6 +87,9 @@ fn connect(path: &Path, setup: &Setup) -> Result<Connection> {
         true
     }))?;
     let level = if setup.sync == Sync::Full { "FULL" } else { "NORMAL" };
+    if setup.value >= LARGE {
+        connection.pragma_update(None, "page_size", 16 << 10)?;
+    }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", level)?;
     connection.pragma_update_and_check(None, "mmap_size", 64_i64 << 30, |_| Ok(()))?;

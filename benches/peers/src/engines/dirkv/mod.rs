@@ -20,6 +20,7 @@ use self::abi::*;
 use super::{CACHE, Engine, FRUGAL_CACHE, Leases, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
+use crate::patience::steady;
 
 const LONGER_THAN_A_MERGE_WAITS: Duration = Duration::from_millis(150);
 /// A lease is longer than any line holds one.
@@ -110,15 +111,7 @@ impl Engine for Dirkv {
 
     /// Until one look after the other finds that the background thread did nothing for longer than it waits with a merge.
     fn settle(&self) -> Result<()> {
-        let mut before = None;
-        loop {
-            let now = self.counters()?;
-            if now["segments"] == 1 && before.as_ref() == Some(&now) {
-                return Ok(());
-            }
-            before = Some(now);
-            std::thread::sleep(LONGER_THAN_A_MERGE_WAITS);
-        }
+        steady("dirkv", LONGER_THAN_A_MERGE_WAITS, || Ok(Some(self.counters()?).filter(|now| now["segments"] == 1)))
     }
 
     fn rest(&self) -> Result<()> {

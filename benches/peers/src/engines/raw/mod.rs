@@ -107,6 +107,10 @@ impl Engine for Raw {
         self.slots.as_ref().map_or(Ok(()), Slots::settle)
     }
 
+    fn rest(&self) -> Result<()> {
+        self.table.as_ref().map_or(Ok(()), Table::rest)
+    }
+
     fn compact(&self) -> Result<bool> {
         let (file, piece) = (File::create(&self.beside)?, vec![0x55; PIECE]);
         for at in (0..BESIDE).step_by(PIECE) {
