@@ -474,16 +474,15 @@ void dirkv_params_free(dirkv_params *params);
  * `params`  read, not kept: it may be freed or used again at once
  * `out`     the handle, for dirkv_close
  *
- * Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is no
- * directory; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store, a newer format, or another `sync`
- * mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the filesystem is
- * read-only and `read_only` is not on; DIRKV_NO_SPACE: no room to create or to recover it; DIRKV_NOT_FOUND: `read_only` is on and no store is there; DIRKV_TIMEOUT: another
- * process kept the store for `lock_timeout`; DIRKV_LIMIT_EXCEEDED: 65,536 handles are open in this process (1,024 where
- * pointers have 32 bits); DIRKV_IO with EACCES: no permission.
+ * Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is
+ * no directory; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store, a newer format, or another
+ * `sync` mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the
+ * filesystem is read-only and `read_only` is not on; DIRKV_NO_SPACE: no room to create or to recover it;
+ * DIRKV_NOT_FOUND: `read_only` is on and no store is there; DIRKV_TIMEOUT: another process kept the store for
+ * `lock_timeout`; DIRKV_LIMIT_EXCEEDED: 65,536 handles are open in this process (1,024 where pointers have 32
+ * bits); DIRKV_IO with EACCES: no permission.
  */
-dirkv_status dirkv_open(const dirkv_params *params,
-                        dirkv_backend **out,
-                        dirkv_error **err);
+dirkv_status dirkv_open(const dirkv_params *params, dirkv_backend **out, dirkv_error **err);
 
 /**
  * dirkv_open with the path and every other parameter at its default. The path is the system's: any bytes but NUL.
@@ -811,20 +810,18 @@ dirkv_status dirkv_get_locks(dirkv_backend *b,
                              dirkv_error **err);
 
 /**
- * Makes everything written before durable, by any process; only in a store with `sync=os` is there anything to do. Blocks
- * on the disk. There it takes its turn as a change does and may return what a change may; DIRKV_READ_ONLY with
- * `read_only`, if something isn't durable yet.
+ * Makes everything written before durable, by any process; only in a store with `sync=os` is there anything to do.
+ * Blocks on the disk. There it takes its turn as a change does and may return what a change may; DIRKV_READ_ONLY
+ * with `read_only`, if something isn't durable yet.
  */
-dirkv_status dirkv_sync(dirkv_backend *b,
-                        dirkv_error **err);
+dirkv_status dirkv_sync(dirkv_backend *b, dirkv_error **err);
 
 /**
- * Compacts now: drops what is deleted, overwritten or expired from the disk, but for up to an eighth of a file that stays
- * for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. May
- * return what a change may; DIRKV_READ_ONLY with `read_only`.
+ * Compacts now: drops what is deleted, overwritten or expired from the disk, but for up to an eighth of a file that
+ * stays for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. May return
+ * what a change may; DIRKV_READ_ONLY with `read_only`.
  */
-dirkv_status dirkv_compact(dirkv_backend *b,
-                           dirkv_error **err);
+dirkv_status dirkv_compact(dirkv_backend *b, dirkv_error **err);
 
 /**
  * Verifies every byte that the store rests on against its checksums and order. If something is wrong: DIRKV_CORRUPT, and the error's

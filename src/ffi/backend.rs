@@ -23,12 +23,13 @@ pub struct dirkv_backend {
 /// `params`  read, not kept: it may be freed or used again at once
 /// `out`     the handle, for dirkv_close
 ///
-/// Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is no
-/// directory; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store, a newer format, or another `sync`
-/// mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the filesystem is
-/// read-only and `read_only` is not on; DIRKV_NO_SPACE: no room to create or to recover it; DIRKV_NOT_FOUND: `read_only` is on and no store is there; DIRKV_TIMEOUT: another
-/// process kept the store for `lock_timeout`; DIRKV_LIMIT_EXCEEDED: 65,536 handles are open in this process (1,024 where
-/// pointers have 32 bits); DIRKV_IO with EACCES: no permission.
+/// Recovers the store if nobody else has it open. Blocks on the disk. DIRKV_BAD_PARAMETER: no path, a path that is
+/// no directory; DIRKV_UNSUPPORTED: a filesystem on which processes can't share a store, a newer format, or another
+/// `sync` mode than the store's; DIRKV_CORRUPT: bytes that had been durable are damaged; DIRKV_READ_ONLY: the
+/// filesystem is read-only and `read_only` is not on; DIRKV_NO_SPACE: no room to create or to recover it;
+/// DIRKV_NOT_FOUND: `read_only` is on and no store is there; DIRKV_TIMEOUT: another process kept the store for
+/// `lock_timeout`; DIRKV_LIMIT_EXCEEDED: 65,536 handles are open in this process (1,024 where pointers have 32
+/// bits); DIRKV_IO with EACCES: no permission.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_open(
     params: *const dirkv_params,

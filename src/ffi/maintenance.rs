@@ -9,17 +9,17 @@ use super::reads::dirkv_buf;
 use super::status::dirkv_status;
 use crate::error::{Code, Error};
 
-/// Makes everything written before durable, by any process; only in a store with `sync=os` is there anything to do. Blocks
-/// on the disk. There it takes its turn as a change does and may return what a change may; DIRKV_READ_ONLY with
-/// `read_only`, if something isn't durable yet.
+/// Makes everything written before durable, by any process; only in a store with `sync=os` is there anything to do.
+/// Blocks on the disk. There it takes its turn as a change does and may return what a change may; DIRKV_READ_ONLY
+/// with `read_only`, if something isn't durable yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_sync(b: *mut dirkv_backend, err: *mut *mut dirkv_error) -> dirkv_status {
     boundary(err, || handle::enter(b)?.sync())
 }
 
-/// Compacts now: drops what is deleted, overwritten or expired from the disk, but for up to an eighth of a file that stays
-/// for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. May
-/// return what a change may; DIRKV_READ_ONLY with `read_only`.
+/// Compacts now: drops what is deleted, overwritten or expired from the disk, but for up to an eighth of a file that
+/// stays for the large values in it. Readers and writers go on meanwhile; blocks its caller on the disk. May return
+/// what a change may; DIRKV_READ_ONLY with `read_only`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirkv_compact(b: *mut dirkv_backend, err: *mut *mut dirkv_error) -> dirkv_status {
     boundary(err, || handle::enter(b)?.compact())

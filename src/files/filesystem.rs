@@ -152,9 +152,9 @@ fn is_written_in_place(file: impl AsFd) -> bool {
     ioctl_getflags(file).is_ok_and(|flags| flags.contains(IFlags::NOCOW))
 }
 
-/// Fills with zeros what was allocated and never written. On btrfs it has to be so: while somebody syncs the whole of a btrfs, an fdatasync may return
-/// before it is known durably that the block it wrote is one that was written (seen on Linux 6.18): after a power cut the block
-/// reads as zeros. A block that was written before needs no such knowledge.
+/// Fills with zeros what was allocated and never written. On btrfs it has to be so: while somebody syncs the whole
+/// filesystem, an fdatasync may return before it is known durably that the block it wrote is one that was written (seen on
+/// Linux 6.18): after a power cut the block reads as zeros. A block that was written before needs no such knowledge.
 fn write_holes(file: &fs::File, len: u64) -> io::Result<()> {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut at = 0;

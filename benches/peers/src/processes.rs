@@ -109,7 +109,7 @@ impl Drop for Process {
 pub struct Team(Vec<Process>);
 
 impl Team {
-    /// Starts them; each opens the store when its first round is prepared.
+    /// Starts them; each opens the store at once.
     pub fn start(tasks: impl IntoIterator<Item = Task>) -> Result<Team> {
         Ok(Team(tasks.into_iter().map(|task| Process::start(&task)).collect::<Result<_>>()?))
     }
