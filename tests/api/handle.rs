@@ -123,6 +123,22 @@ fn read_only_makes_nothing() {
     assert_eq!(dir.path().read_dir().unwrap().count(), 0);
 }
 
+/// Only who may write can vouch for what others wrote.
+#[test]
+fn a_read_only_handle_syncs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = Params::new();
+    params.set_path(dir.path()).unwrap();
+    params.set("sync", "os").unwrap();
+    let b = Backend::open(&params).unwrap();
+    params.set("read_only", "true").unwrap();
+    let reader = Backend::open(&params).unwrap();
+    b.upsert("a", "k", b"v", 0).unwrap();
+    fails(reader.sync(), Code::ReadOnly, "read_only=true");
+    b.sync().unwrap();
+    reader.sync().unwrap();
+}
+
 #[test]
 fn the_sync_mode_stays_that_of_the_store() {
     let dir = tempfile::tempdir().unwrap();
