@@ -248,5 +248,5 @@ fn other(code: Code, key: &Key, held: &Stored, fence: u64) -> Error {
 }
 
 fn show(key: &Key) -> String {
-    format!("lock {:?}", name::readable(key.strip_prefix(LOCKS).unwrap_or(key)))
+    format!("lock {}", name::quoted(key.strip_prefix(LOCKS).unwrap_or(key)))
 }

@@ -27,7 +27,7 @@ pub const LOCKS: &[u8] = b".locks\x01";
 pub const LOCKS_END: &[u8] = b".locks\x02";
 
 /// A key of the engine, or the prefix of one, built on the stack where it is of usual length.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Key(SmallVec<[u8; INLINE]>);
 
 /// Up to this length a key is built on the stack.
@@ -37,6 +37,13 @@ impl std::ops::Deref for Key {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// All bytes at once; a derived clone takes one after the other.
+impl Clone for Key {
+    fn clone(&self) -> Key {
+        Key(SmallVec::from_slice(&self.0))
     }
 }
 
@@ -188,6 +195,21 @@ impl Key {
         prefix
     }
 
+    /// Bucket and key as a caller writes them, with room for more words. Put together without a formatter, since loops ask for
+    /// keys that aren't there.
+    pub fn described(&self) -> String {
+        let (bucket, key) = match self.0.iter().rposition(|b| *b == SEPARATOR) {
+            Some(at) => (&self.0[..at], &self.0[at + 1..]),
+            None => (&self.0[..0], &self.0[..]),
+        };
+        let mut out = String::with_capacity(self.len() + 96);
+        out.push_str("key ");
+        push_quoted(&mut out, key);
+        out.push_str(" of bucket ");
+        push_quoted(&mut out, bucket);
+        out
+    }
+
     /// Adds the components of `path`, at which there are `depth` already.
     fn enter(mut self, what: &'static str, path: &[u8], depth: usize) -> Result<Key> {
         if path.is_empty() {
@@ -213,12 +235,36 @@ impl Key {
 /// For messages: bucket and key as a caller writes them.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bucket, key) = match self.0.iter().rposition(|b| *b == SEPARATOR) {
-            Some(at) => (&self.0[..at], &self.0[at + 1..]),
-            None => (&self.0[..0], &self.0[..]),
-        };
-        write!(f, "key {:?} of bucket {:?}", readable(key), readable(bucket))
+        f.write_str(&self.described())
     }
+}
+
+/// Adds the path that an engine's key or a part of it spells, in quotation marks and escaped as `{:?}` does. Nearly all names
+/// need no escapes, and are copied.
+fn push_quoted(out: &mut String, key: &[u8]) {
+    let is_plain = |part: &[u8]| {
+        words::every(part, |word| words::is_printable(word) && words::find(b'"', word) | words::find(b'\\', word) == 0)
+    };
+    let start = out.len();
+    for part in key.split(|b| *b == SEPARATOR) {
+        out.push(if out.len() == start { '"' } else { '/' });
+        match str::from_utf8(part) {
+            Ok(text) if is_plain(part) => out.push_str(text),
+            _ => {
+                out.truncate(start);
+                out.push_str(&format!("{:?}", readable(key)));
+                return;
+            }
+        }
+    }
+    out.push('"');
+}
+
+/// The path that an engine's key or a part of it spells, for messages.
+pub fn quoted(key: &[u8]) -> String {
+    let mut out = String::with_capacity(key.len() + 2);
+    push_quoted(&mut out, key);
+    out
 }
 
 /// The path, relative or not, that an engine's key or a part of it spells: components joined by `/`.

@@ -1,6 +1,7 @@
 //! Every class of bad name, the longest good ones, and the order of what they become.
 
 use super::*;
+use proptest::prelude::*;
 
 fn refusal(result: Result<Key>) -> String {
     let error = result.expect_err("is refused");
@@ -172,5 +173,12 @@ fn the_quick_way_says_what_the_careful_one_says() {
         let key = vec![b'k'; len];
         assert_eq!(Key::unset().set_plain(b"", &key), len < INLINE);
         assert_eq!(Key::new(b"b", &key).ok(), careful(b"b", &key));
+    }
+}
+
+proptest! {
+    #[test]
+    fn quoted_is_what_debug_makes_of_the_path(key in prop::collection::vec(prop::sample::select(&b"ab \"'\\/\x01\x7f\xc3\xa9\xff"[..]), 0..40)) {
+        prop_assert_eq!(quoted(&key), format!("{:?}", readable(&key)));
     }
 }

@@ -97,10 +97,11 @@ impl Backend {
     #[cold]
     fn absent_value(&self, view: &Snapshot, key: &Key) -> Error {
         let prefix = key.as_bucket();
-        let Some(end) = prefix.end().filter(|_| *prefix != *LOCKS) else { return write::absent(key) };
-        match write::holds_any(view, &prefix, &end, self.clock.now()) {
-            Ok(true) => Error::new(Code::BadParameter, format!("{key} is a bucket and has no value")),
-            Ok(false) => write::absent(key),
+        match write::holds_any(view, &prefix, || self.clock.now()) {
+            Ok(true) if *prefix != *LOCKS => {
+                Error::new(Code::BadParameter, format!("{key} is a bucket and has no value"))
+            }
+            Ok(_) => write::absent(key),
             Err(error) => error,
         }
     }

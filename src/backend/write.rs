@@ -1,9 +1,7 @@
 //! Changes. What a call puts is encoded before it takes its turn; what it decides under the store's lock ([`Request`])
 //! looks at a key or two and allocates only to refuse. The clock is read before each attempt, never under the lock.
 
-use std::fmt::{Display, Write};
-
-use super::name::{self, Key, Label};
+use super::name::{Key, Label, quoted};
 use super::{Backend, limits, ttl};
 use crate::engine::{Decision, Item, Request, Snapshot};
 use crate::error::{Code, Error, Result};
@@ -173,9 +171,8 @@ impl Request for Put {
         let Put { key, now, condition, .. } = self;
         let refusal = match condition {
             Condition::None => None,
-            Condition::Absent => live(view, key, *now, |item| Ok(item.revision))?.map(|revision| {
-                refused(Code::AlreadyExists, key, format_args!("is there already (revision {revision})"))
-            }),
+            Condition::Absent => live(view, key, *now, |item| Ok(item.revision))?
+                .map(|revision| refused(Code::AlreadyExists, key, &format!("is there already (revision {revision})"))),
             Condition::Equals(previous) => match live(view, key, *now, |item| equals(&item, previous))? {
                 Some(true) => None,
                 Some(false) => Some(refused(Code::CompareFailed, key, "has another value than the one given")),
@@ -235,9 +232,9 @@ struct DeleteBucket {
 
 impl Request for DeleteBucket {
     fn decide(&mut self, view: &Snapshot) -> Result<Decision> {
-        if !holds_any(view, &self.prefix, &self.end, self.now)? {
-            let path = name::readable(&self.prefix[..self.prefix.len() - 1]);
-            return Ok(Decision::Refuse(Error::new(Code::NotFound, format!("bucket {path:?} is not there"))));
+        if !holds_any(view, &self.prefix, || self.now)? {
+            let path = quoted(&self.prefix[..self.prefix.len() - 1]);
+            return Ok(Decision::Refuse(Error::new(Code::NotFound, format!("bucket {path} is not there"))));
         }
         let mut body = Body::new();
         body.delete_range(&self.prefix, &self.end);
@@ -256,12 +253,13 @@ pub(super) fn live<R>(
     Ok(found.flatten())
 }
 
-/// Whether an unexpired item lies in `prefix..end`.
-pub(super) fn holds_any(view: &Snapshot, prefix: &[u8], end: &[u8], now: i64) -> Result<bool> {
+/// Whether an unexpired item lies in the bucket whose prefix this is. The clock is asked only if there may be one.
+pub(super) fn holds_any(view: &Snapshot, prefix: &Key, now: impl FnOnce() -> i64) -> Result<bool> {
     if !view.may_hold_bucket(prefix)? {
         return Ok(false);
     }
-    let mut cursor = view.scan(prefix, Some(end))?;
+    let now = now();
+    let mut cursor = view.scan(prefix, prefix.end().as_deref())?;
     while let Some(item) = cursor.next()? {
         if !ttl::is_expired(item.tag, now) {
             return Ok(true);
@@ -288,11 +286,10 @@ fn equals(item: &Item<'_>, previous: &[u8]) -> Result<bool> {
 }
 
 #[cold]
-fn refused(code: Code, key: &Key, why: impl Display) -> Error {
-    // Room at once: loops ask for keys that aren't there, and a sentence is put together of many small pieces.
-    let mut message = String::with_capacity(key.len() + 96);
-    // A String takes whatever is written.
-    let _ = write!(message, "{key} {why}");
+fn refused(code: Code, key: &Key, why: &str) -> Error {
+    let mut message = key.described();
+    message.push(' ');
+    message.push_str(why);
     Error::new(code, message)
 }
 
@@ -303,5 +300,5 @@ fn refused_revision(key: &Key, revision: u64, wanted: u64) -> Error {
         (0, _) => format!("is not there, so that it doesn't have revision {wanted}"),
         _ => format!("has revision {revision}, not {wanted}"),
     };
-    refused(Code::CompareFailed, key, why)
+    refused(Code::CompareFailed, key, &why)
 }
