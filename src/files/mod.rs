@@ -8,6 +8,7 @@ pub mod fork;
 pub mod host;
 pub mod names;
 pub mod os;
+pub mod prefetch;
 pub mod prepare;
 pub mod private_page;
 pub mod quiet_thread;

@@ -27,7 +27,7 @@ struct Bytes;
 impl quick_cache::Weighter<Key, Part> for Bytes {
     fn weight(&self, _: &Key, part: &Part) -> u64 {
         let (bytes, overhead) = match part {
-            Part::Block(block) => (block.weight(), 2 * size_of::<usize>()),
+            Part::Block(block) => (block.bytes().len(), 2 * size_of::<usize>()),
             Part::Node(node) => (node.weight(), size_of::<Node>()),
         };
         (bytes + overhead + size_of::<(Key, Part)>()) as u64

@@ -3,6 +3,7 @@
 use super::Table;
 use crate::engine::source::{Source, Version, Visit};
 use crate::error::Result;
+use crate::files::prefetch::prefetch;
 use crate::format::position::Position;
 use crate::format::table::block::Block;
 use crate::format::table::node::Node;
@@ -30,6 +31,13 @@ struct Place {
     block: Block,
 }
 
+impl Place {
+    /// The first entry of the next block of the same leaf, which is `block`.
+    fn next(self, block: Block) -> Place {
+        Place { j: self.j + 1, k: 0, block, ..self }
+    }
+}
+
 impl TableCursor {
     pub(super) fn new(table: Arc<Table>, fill: bool) -> TableCursor {
         TableCursor { table, fill, place: None, key: Vec::new() }
@@ -54,17 +62,30 @@ impl TableCursor {
 
     /// The place after this one, which is the last of its block.
     fn next_block(&self, place: Place) -> Result<Option<Place>> {
-        let Place { mut leaf, mut i, mut j, .. } = place;
-        j += 1;
-        if j == leaf.len() {
-            (i, j) = (i + 1, 0);
-            if i == self.table.leaves()?.len() {
-                return Ok(None);
-            }
-            leaf = self.table.leaf(i, self.fill)?;
+        if place.j + 1 < place.leaf.len() {
+            let block = self.table.block(&place.leaf, place.i, place.j + 1, self.fill)?;
+            return Ok(Some(place.next(block)));
         }
-        let block = self.table.block(&leaf, i, j, self.fill)?;
-        Ok(Some(Place { leaf, i, j, k: 0, block }))
+        let i = place.i + 1;
+        if i == self.table.leaves()?.len() {
+            return Ok(None);
+        }
+        let leaf = self.table.leaf(i, self.fill)?;
+        let block = self.table.block(&leaf, i, 0, self.fill)?;
+        Ok(Some(Place { leaf, i, j: 0, k: 0, block }))
+    }
+
+    /// Looks the next block of the same leaf up, and has the processor load it while this one is still being read: a listing
+    /// waits for memory more than for anything else. `None` if there is no such block, `Some(None)` if it isn't in the cache.
+    fn ahead(&self, place: &Place) -> Result<Option<Option<Block>>> {
+        if place.j + 1 == place.leaf.len() {
+            return Ok(None);
+        }
+        let block = self.table.cached_block(&place.leaf, place.j + 1)?;
+        if let Some(block) = &block {
+            prefetch(block.bytes());
+        }
+        Ok(Some(block))
     }
 
     /// Stands at the place from now on.
@@ -118,6 +139,7 @@ impl Source for TableCursor {
             let block = &place.block;
             let (len, shared) = (block.len(), block.prefix().len());
             let end = until.map_or(len, |until| block.lower_bound(until));
+            let ahead = if end == len { self.ahead(&place)? } else { None };
             while place.k < end {
                 let entry = block.entry(place.k);
                 self.key.truncate(shared);
@@ -131,7 +153,14 @@ impl Source for TableCursor {
                 self.stand(Some(place));
                 return Ok(());
             }
-            let next = self.next_block(place)?;
+            let next = match ahead {
+                Some(Some(block)) => Some(place.next(block)),
+                Some(None) => {
+                    let block = self.table.fresh_block(&place.leaf, place.i, place.j + 1, self.fill)?;
+                    Some(place.next(block))
+                }
+                None => self.next_block(place)?,
+            };
             self.stand(next);
         }
         Ok(())

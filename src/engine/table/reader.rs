@@ -235,15 +235,27 @@ impl Table {
 
     /// Block `j` of `leaf`, which is leaf `i` of the root.
     pub(super) fn block(&self, leaf: &Node, i: usize, j: usize, fill: bool) -> Result<Block> {
-        let place = leaf.child(j);
-        match self.cache.get(self.entry.number, place.start) {
-            Some(Part::Block(block)) => return Ok(block),
-            Some(Part::Node(_)) => return Err(self.damage(place.start, "a leaf and a block lie in the same place")),
-            None => {}
+        match self.cached_block(leaf, j)? {
+            Some(block) => Ok(block),
+            None => self.fresh_block(leaf, i, j, fill),
         }
+    }
+
+    /// The same, if it is in the cache.
+    pub(super) fn cached_block(&self, leaf: &Node, j: usize) -> Result<Option<Block>> {
+        let at = leaf.child(j).start;
+        match self.cache.get(self.entry.number, at) {
+            Some(Part::Block(block)) => Ok(Some(block)),
+            Some(Part::Node(_)) => Err(self.damage(at, "a leaf and a block lie in the same place")),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, where it was not in the cache.
+    pub(super) fn fresh_block(&self, leaf: &Node, i: usize, j: usize, fill: bool) -> Result<Block> {
         let block = self.read_block(leaf, i, j)?;
         if fill {
-            self.keep(&place, Part::Block(block.clone()));
+            self.keep(&leaf.child(j), Part::Block(block.clone()));
         }
         Ok(block)
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::merge::{Input, Merge, Mode};
 use crate::engine::ranges::RangeSet;
+use crate::files::storage::File;
 
 /// A cache that takes parts of at most `largest` bytes.
 fn cache(largest: u64) -> Arc<BlockCache> {
@@ -68,6 +69,54 @@ fn a_walk_fills_the_cache_only_if_it_is_told_to() {
         }
         assert_eq!(cache.weight() > 0, kept);
     }
+}
+
+/// The keys that a visit shows up to `until`.
+fn visited(table: &Arc<Table>, from: &[u8], until: Option<&[u8]>) -> Vec<Vec<u8>> {
+    let (mut cursor, mut keys) = (table.cursor(true), Vec::new());
+    cursor.seek(from).unwrap();
+    let more = |version: Version<'_>| {
+        keys.push(version.key.to_vec());
+        Ok(true)
+    };
+    cursor.visit(until, &mut { more }).unwrap();
+    keys
+}
+
+#[test]
+fn a_visit_asks_the_cache_for_each_block_once() {
+    let model = numbered(30_000);
+    let made = make(&model, &[]);
+    let cache = cache(1 << 26);
+    let table = open(&made, &cache);
+    let leaves = table.leaves().unwrap().len();
+    assert!(leaves > 1);
+    let blocks: u64 = (0..leaves).map(|i| table.leaf(i, true).unwrap().len() as u64).sum();
+    for hits in [0, blocks, 2 * blocks] {
+        assert!(visited(&table, b"", None).iter().eq(model.keys()));
+        assert_eq!(cache.hits_and_misses(), (hits, blocks));
+    }
+    // Into the block of the last key, and no further.
+    let (from, until) = (&b"b7\x01"[..], &b"b7\x02"[..]);
+    assert!(visited(&table, from, Some(until)).iter().eq(model.keys().filter(|key| (from..until).contains(&&key[..]))));
+}
+
+#[test]
+fn damage_in_a_block_counts_when_a_visit_comes_to_it() {
+    let made = make(&numbered(300), &[]);
+    let (cache, place) = (cache(1 << 20), made.open(0).unwrap().leaf(0, false).unwrap().child(1));
+    made.file.write_at(&[0xff; 8], place.start).unwrap();
+    let table = open(&made, &cache);
+    let mut cursor = table.cursor(true);
+    cursor.seek(b"").unwrap();
+    let first = table.block(&table.leaf(0, true).unwrap(), 0, 0, true).unwrap();
+    let mut left = first.len();
+    let mut within = |_: Version<'_>| {
+        left -= 1;
+        Ok(left > 0)
+    };
+    cursor.visit(None, &mut within).unwrap();
+    assert_eq!(cursor.visit(None, &mut |_| Ok(true)).unwrap_err().code, Code::Corrupt);
 }
 
 #[test]

@@ -158,9 +158,9 @@ impl Block {
         usize::from(u16_at(&self.bytes, 4))
     }
 
-    /// How many bytes the block has.
-    pub fn weight(&self) -> usize {
-        self.bytes.len()
+    /// The block as it is in the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// What all keys begin with.
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn an_entry_of_the_wrong_kind_is_found() {
         let good = decode(&sample()).unwrap();
-        assert_eq!(good.weight(), sample().len());
+        assert_eq!(good.bytes().len(), sample().len());
         for i in 0..good.len() {
             let kind = good.slot(i) + 18;
             for other in (0..=5).filter(|other| *other != good.bytes[kind]) {
