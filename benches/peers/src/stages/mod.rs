@@ -199,6 +199,15 @@ pub enum Script {
 }
 
 impl Script {
+    /// How many keys a store of it holds.
+    pub fn keys(&self) -> u64 {
+        match self {
+            Script::Workers(plan) => plan.keys,
+            Script::Load { keys, .. } | Script::Open { keys } | Script::Space { keys } => *keys,
+            Script::Lock { .. } => 0,
+        }
+    }
+
     /// Makes an engine ready.
     pub fn stage<'a>(&self, bench: &'a Bench, kind: Kind) -> Result<Box<dyn Stage + 'a>> {
         Ok(match self {

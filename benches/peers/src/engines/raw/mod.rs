@@ -5,8 +5,8 @@
 //!   its end it begins again at the front. It is not an engine: a change can't be read back.
 //!   Raw twice does that, and a thread of its own writes as many bytes to a second file of that kind, which is synced each 4 MiB.
 //!   It takes part where much is written.
-//! - A get is a lookup in a `RwLock<HashMap>` that was filled beforehand; threads share it. (It has 10^6 keys at most: 10^7 and
-//!   the caches of all others don't fit into memory together.)
+//! - A get is a lookup in a `RwLock<HashMap>` that was filled beforehand; threads share it. (It has 10^6 keys at most: of
+//!   10^7 its maps would take more memory than any engine's cache.)
 //! - Where caches have to be small, nobody can have such a map. A get is one `pread` of the 4 KiB that hold the value, from a
 //!   file in the page cache, at a place that follows from the key: no map of the file, no index, no checksum.
 //! - A listing of some 100 items is a range of a `RwLock<BTreeMap>`, copied into one buffer that is used again. Who shows items
