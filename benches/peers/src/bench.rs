@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::disk;
-use crate::engines::{self, Engine, Kind, Setup};
+use crate::engines::{self, Cache, Engine, Kind, Setup};
 use crate::names::Shape;
 use crate::stages::Plan;
 use crate::values::Values;
@@ -142,7 +142,7 @@ impl Bench {
     /// A store that is filled, closed and at rest, for all lines that only need its keys to be there.
     pub fn library(&self, kind: Kind, plan: &Plan) -> Result<PathBuf> {
         // How large its caches are makes no difference to what is on disk.
-        let setup = Setup { frugal: false, ..plan.alone() };
+        let setup = Setup { cache: Cache::Usual, ..plan.alone() };
         let book = (kind, plan.keys, plan.value, plan.shape, setup);
         if let Some(path) = self.library.borrow().get(&book) {
             return Ok(path.clone());

@@ -141,6 +141,18 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::engines::Cache;
+
+    #[test]
+    fn caches_have_room_for_the_data() {
+        for line in all(&Form::long()) {
+            let Script::Workers(plan) = &line.script else { continue };
+            let ample = line.id.starts_with("growth.") && line.id.ends_with(".10000000");
+            let wanted = if ample { Cache::Ample } else { Cache::Usual };
+            assert!(plan.frugal || plan.setup().cache == wanted, "{}: {:?}", line.id, plan.setup());
+            assert!(!plan.frugal || plan.setup().cache == Cache::Frugal, "{}: {:?}", line.id, plan.setup());
+        }
+    }
 
     #[test]
     fn ids_are_unique_and_dirkv_is_everywhere() {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::bench::Bench;
 use crate::choice::Choice;
-use crate::engines::{Kind, Role, Setup, Sync};
+use crate::engines::{Cache, Kind, Role, Setup, Sync};
 use crate::names::Shape;
 use crate::work::What;
 
@@ -165,7 +165,8 @@ impl Plan {
 
     /// How it is opened by whoever is the only one.
     pub fn alone(&self) -> Setup {
-        Setup { sync: self.sync, role: Role::Alone, frugal: self.frugal, value: self.value }
+        let cache = if self.frugal { Cache::Frugal } else { Cache::for_data(self.keys * self.value as u64) };
+        Setup { sync: self.sync, role: Role::Alone, cache, value: self.value }
     }
 }
 
