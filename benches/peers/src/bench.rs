@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::disk;
-use crate::engines::{self, Engine, Kind, Setup};
+use crate::engines::{self, Cache, Engine, Kind, Setup};
 use crate::names::Shape;
 use crate::stages::Plan;
 use crate::values::Values;
@@ -38,6 +38,8 @@ pub struct Form {
     pub buckets: u64,
     /// Keys of the stores on the curves of growth.
     pub growth: &'static [u64],
+    /// From so many keys on engines are measured in pairs.
+    pub pairs: u64,
     /// How often each of two processes takes the lock in a round.
     pub handoffs: u32,
 }
@@ -55,6 +57,7 @@ impl Form {
             load: 100_000,
             buckets: 2_000,
             growth: &[10_000, 100_000, 1_000_000],
+            pairs: 10_000_000,
             handoffs: 8,
         }
     }
@@ -85,9 +88,16 @@ impl Form {
             large: 3_000,
             load: 2_500,
             buckets: 20,
-            growth: &[300, 3_000],
+            growth: &[300, 4_000],
+            pairs: 4_000,
             handoffs: 3,
         }
+    }
+
+    /// Whether dirkv is measured beside one engine after the other, since the stores and caches of all of them would come close
+    /// to the machine's memory, and who had to read from the disk would be decided by the others.
+    pub fn in_pairs(&self, keys: u64) -> bool {
+        keys >= self.pairs
     }
 }
 
@@ -132,15 +142,26 @@ impl Bench {
     /// A store that is filled, closed and at rest, for all lines that only need its keys to be there.
     pub fn library(&self, kind: Kind, plan: &Plan) -> Result<PathBuf> {
         // How large its caches are makes no difference to what is on disk.
-        let setup = Setup { frugal: false, ..plan.alone() };
+        let setup = Setup { cache: Cache::Usual, ..plan.alone() };
         let book = (kind, plan.keys, plan.value, plan.shape, setup);
         if let Some(path) = self.library.borrow().get(&book) {
             return Ok(path.clone());
+        }
+        if kind.is_peer() && self.form.in_pairs(plan.keys) {
+            self.make_room();
         }
         let path = self.fresh(kind);
         self.fill(kind, plan, &path)?;
         self.library.borrow_mut().insert(book, path.clone());
         Ok(path)
+    }
+
+    /// Removes the store of the peer that was measured before.
+    fn make_room(&self) {
+        let mut library = self.library.borrow_mut();
+        for (_, path) in library.extract_if(|(kind, keys, ..), _| kind.is_peer() && self.form.in_pairs(*keys)) {
+            self.discard(&path);
+        }
     }
 
     /// Fills a store and lets it come to rest.

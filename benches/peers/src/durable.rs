@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use crate::Result;
 use crate::bench::{Bench, VALUE};
-use crate::engines::{Kind, Role, Setup, Sync};
+use crate::engines::{Cache, Kind, Role, Setup, Sync};
 use crate::processes::{self, Part, Task};
 use crate::stages::Plan;
 use crate::work::{Spec, What};
@@ -79,7 +79,7 @@ fn calls(bench: &Bench, kind: Kind, path: &Path, what: What, count: u64) -> Resu
         // Other keys in each run, or a create would meet its own.
         seed: bench.seed ^ count,
     };
-    let setup = Setup { sync: Sync::Full, role: Role::Alone, frugal: false, value: VALUE };
+    let setup = Setup { sync: Sync::Full, role: Role::Alone, cache: Cache::Usual, value: VALUE };
     let task = Task { kind, path: path.to_owned(), setup, part: Part::Counted(spec, count) };
     let mut command = std::process::Command::new("strace");
     command.args(["-f", "-qq", "-o"]).arg(&log);

@@ -1,4 +1,4 @@
-//! A run: line after line, all engines of a line interleaved; then the report.
+//! A run: line after line, all engines of a group interleaved; then the report.
 
 use std::io::Write;
 
@@ -39,18 +39,13 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Line>> {
     if lines.is_empty() { Err("no line has such a name: see --list".into()) } else { Ok(lines) }
 }
 
-/// One line: everyone is made ready, measured in turns, checked, and removed.
+/// One line: everyone of a group is made ready, measured in turns, checked, and removed.
 fn measure(bench: &Bench, line: Line, kinds: &[Kind]) -> Result<Measured> {
-    let fail = |what: &str| {
-        let (id, seed, what) = (line.id.clone(), bench.seed, what.to_owned());
-        move |error| format!("{id}: {what}: {error}\nto have it again: --only {id} --seed {seed}")
-    };
-    let mut stages = Vec::new();
-    for kind in line.kinds.iter().copied().filter(|kind| kinds.contains(kind)) {
-        stages.push((kind, line.script.stage(bench, kind).map_err(fail(kind.name()))?));
-    }
     let mut dice = fastrand::Rng::with_seed(bench.seed);
-    let samples = round::interleave(&mut stages, line.rounds, &mut dice).map_err(fail("measured"))?;
-    drop(stages);
+    let samples = round::measure(&line.groups(kinds), line.rounds, &mut dice, |kind| line.script.stage(bench, kind))
+        .map_err(|error| {
+            let (id, seed) = (&line.id, bench.seed);
+            format!("{id}: {error}\nto have it again: --only {id} --seed {seed}")
+        })?;
     Ok(Measured { line, samples })
 }

@@ -1,5 +1,10 @@
 //! A figure is the median of its rounds; its spread is from the first to the third quartile.
 
+use std::collections::BTreeMap;
+
+/// What one engine reached, by the number of the round.
+pub type Rounds = BTreeMap<u64, f64>;
+
 /// A figure with its spread.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Figure {
@@ -12,16 +17,16 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Of some rounds, at least one.
+    /// Of some samples, at least one.
     pub fn of(samples: &[f64]) -> Figure {
         Figure { median: median(samples), low: quantile(samples, 0.25), high: quantile(samples, 0.75) }
     }
 
     /// The ratio of two sides that were measured in turns: round by round, so that what disturbed both counts little. A round
-    /// in which both are nothing has no ratio.
-    pub fn ratio(over: &[f64], under: &[f64]) -> Option<Figure> {
-        let ratios = over.iter().zip(under).map(|(over, under)| over / under).filter(|ratio| !ratio.is_nan());
-        let ratios: Vec<f64> = ratios.collect();
+    /// in which one had no part, or both are nothing, has no ratio.
+    pub fn ratio(over: &Rounds, under: &Rounds) -> Option<Figure> {
+        let shared = over.iter().filter_map(|(round, over)| under.get(round).map(|under| over / under));
+        let ratios: Vec<f64> = shared.filter(|ratio| !ratio.is_nan()).collect();
         (!ratios.is_empty()).then(|| Figure::of(&ratios))
     }
 }
@@ -47,6 +52,11 @@ pub fn quantile(samples: &[f64], part: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn ratio(over: &[f64], under: &[f64]) -> Option<Figure> {
+        let rounds = |samples: &[f64]| (0..).zip(samples.iter().copied()).collect();
+        Figure::ratio(&rounds(over), &rounds(under))
+    }
+
     #[test]
     fn medians_of_odd_and_even_counts() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
@@ -66,14 +76,23 @@ mod tests {
     #[test]
     fn ratios_are_taken_round_by_round() {
         // Both sides were three times slower in the second round.
-        let figure = Figure::ratio(&[30.0, 10.0, 30.0], &[10.0, 5.0, 15.0]).unwrap();
+        let figure = ratio(&[30.0, 10.0, 30.0], &[10.0, 5.0, 15.0]).unwrap();
         assert_eq!((figure.median, figure.low, figure.high), (2.0, 2.0, 2.5));
     }
 
     #[test]
     fn of_nothing_over_nothing_there_is_no_ratio() {
-        let figure = Figure::ratio(&[0.0, 10.0, 30.0], &[0.0, 5.0, 10.0]).unwrap();
+        let figure = ratio(&[0.0, 10.0, 30.0], &[0.0, 5.0, 10.0]).unwrap();
         assert_eq!((figure.low, figure.median, figure.high), (2.25, 2.5, 2.75));
-        assert_eq!(Figure::ratio(&[0.0], &[0.0]), None);
+        assert_eq!(ratio(&[0.0], &[0.0]), None);
+    }
+
+    #[test]
+    fn only_shared_rounds_have_a_ratio() {
+        let (over, under) =
+            (Rounds::from([(0, 90.0), (1, 8.0), (2, 6.0)]), Rounds::from([(1, 2.0), (2, 3.0), (3, 1.0)]));
+        let figure = Figure::ratio(&over, &under).unwrap();
+        assert_eq!((figure.median, figure.low, figure.high), (3.0, 2.5, 3.5));
+        assert_eq!(Figure::ratio(&over, &Rounds::from([(3, 1.0)])), None);
     }
 }

@@ -3,7 +3,8 @@
 //! - a durable change is an insert and `persist(SyncData)` ("use if you know that fdatasync is sufficient"), with
 //!   `manual_journal_persist`, so that the journal is not written twice. `Sync::Os` is the default: each insert goes to the
 //!   kernel, `PersistMode::Buffer`;
-//! - the cache takes "20-25% of the available memory, or more if the data set fully fits": 1 GiB here, small in a frugal setup;
+//! - the cache takes "20-25% of the available memory, or more if the data set fully fits": 1 GiB here, 4 GiB for 10^7 keys, small
+//!   in a frugal setup;
 //! - values of 4 KiB and more lie apart from their keys ("large blob use cases"; from 1 KiB on by default, but the lines of
 //!   1 KiB mostly read, which it makes slower);
 //! - when it is at rest is told by calls that its documentation hides;
@@ -23,7 +24,7 @@ use fjall::{
     OptimisticTxKeyspace, OptimisticWriteTx, PersistMode, Readable,
 };
 
-use super::{CACHE, Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
+use super::{Engine, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 use crate::patience::steady;
@@ -45,10 +46,9 @@ pub struct Fjall {
 
 impl Fjall {
     pub fn open(folder: &Path, setup: &Setup) -> Result<Fjall> {
-        let cache = if setup.frugal { FRUGAL_CACHE } else { CACHE };
         let full = setup.sync == Sync::Full;
         let database = OptimisticTxDatabase::builder(folder.join("data.fjall"))
-            .cache_size(cache)
+            .cache_size(setup.cache.bytes())
             .manual_journal_persist(full)
             .open()?;
         let options = || {

@@ -129,16 +129,37 @@ pub struct Setup {
     pub role: Role,
     /// How long values are, for an engine that has one set-up for small and another for large ones.
     pub value: usize,
-    /// Whether caches in private memory have to be small; if not, they are what the documentation recommends.
-    pub frugal: bool,
+    /// How large caches in private memory may be.
+    pub cache: Cache,
 }
 
-/// What an engine with caches of its own may take for them, as redb does by default; LMDB has the page cache.
-pub const CACHE: u64 = 1 << 30;
+/// What an engine with caches of its own may take for them; LMDB has the page cache.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Cache {
+    /// Less than half of the 32 MiB that the line allows, since an engine has other needs too.
+    Frugal,
+    /// As redb has it by default.
+    Usual,
+    /// Room for all of the data, where the usual cache has none: LMDB has the whole page cache, and fjall's documentation
+    /// recommends 20-25 % of the memory.
+    Ample,
+}
 
-/// The same if the setup is frugal; less than half of the 32 MiB that the line allows, since an
-/// engine has other needs too.
-pub const FRUGAL_CACHE: u64 = 12 << 20;
+impl Cache {
+    /// The cache for a store that holds so much, if it doesn't have to be frugal.
+    pub fn for_data(bytes: u64) -> Cache {
+        if bytes > Cache::Usual.bytes() { Cache::Ample } else { Cache::Usual }
+    }
+
+    /// How large it is.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Cache::Frugal => 12 << 20,
+            Cache::Usual => 1 << 30,
+            Cache::Ample => 4 << 30,
+        }
+    }
+}
 
 /// An open store, for any number of threads.
 pub trait Engine: Send + std::marker::Sync {
@@ -238,4 +259,27 @@ pub fn open(kind: Kind, path: &Path, setup: &Setup) -> Result<Box<dyn Engine>> {
         Kind::Fjall => Box::new(fjall::Fjall::open(path, setup)?),
         Kind::Raw | Kind::Twice => Box::new(raw::Raw::open(path, setup, kind == Kind::Twice)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{Names, Shape};
+
+    #[test]
+    fn every_store_opens_with_every_cache() {
+        let (names, mut value) = (Names::of(Shape::Plain, [7]), Vec::new());
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_store()) {
+            let folder = tempfile::tempdir().unwrap();
+            for cache in [Cache::Frugal, Cache::Usual, Cache::Ample] {
+                let setup = Setup { sync: Sync::Full, role: Role::Alone, value: 200, cache };
+                let engine = open(kind, folder.path(), &setup).unwrap();
+                let mut session = engine.session().unwrap();
+                let text = format!("{cache:?}");
+                session.put(names.get(0), text.as_bytes()).unwrap();
+                assert!(session.get(names.get(0), &mut value).unwrap(), "{kind}, {text}");
+                assert_eq!(value, text.as_bytes(), "{kind}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! redb, as its documentation advises:
 //!
-//! - the cache at its default of 1 GiB, or small in a frugal setup;
+//! - the cache at its default of 1 GiB, 4 GiB for 10^7 keys, or small in a frugal setup;
 //! - `Durability::Immediate` is durable, in one phase where a process is alone (the default). `Sync::Os` is `Durability::None`, the only other level
 //!   there is; it promises less than `sync=os`: such commits are lost with their process, too;
 //! - alone, `ConcurrencyMode::ExclusiveWriter` (the default), and a `ReadOnlyDatabase` where all processes only read; one writer
@@ -15,7 +15,7 @@ use redb::{
     TableDefinition, TableError, WriteTransaction,
 };
 
-use super::{CACHE, Engine, FRUGAL_CACHE, Range, Role, Session, Setup, Sync};
+use super::{Engine, Range, Role, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 
@@ -35,7 +35,7 @@ impl Redb {
     pub fn open(folder: &Path, setup: &Setup) -> Result<Redb> {
         let path = folder.join("data.redb");
         let mut builder = Database::builder();
-        builder.set_cache_size(if setup.frugal { FRUGAL_CACHE } else { CACHE } as usize);
+        builder.set_cache_size(usize::try_from(setup.cache.bytes())?);
         builder.set_concurrency_mode(match setup.role {
             Role::Alone | Role::AmongReaders => ConcurrencyMode::ExclusiveWriter,
             Role::BesideWriter | Role::OnlyWriter => ConcurrencyMode::SingleWriter,

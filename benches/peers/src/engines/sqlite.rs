@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::{CACHE, Engine, FRUGAL_CACHE, Range, Session, Setup, Sync};
+use super::{Engine, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 
@@ -93,8 +93,7 @@ fn connect(path: &Path, setup: &Setup) -> Result<Connection> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", level)?;
     connection.pragma_update_and_check(None, "mmap_size", 64_i64 << 30, |_| Ok(()))?;
-    let cache = if setup.frugal { FRUGAL_CACHE } else { CACHE };
-    connection.pragma_update(None, "cache_size", -((cache >> 10) as i64))?;
+    connection.pragma_update(None, "cache_size", -((setup.cache.bytes() >> 10) as i64))?;
     connection.set_prepared_statement_cache_capacity(16);
     Ok(connection)
 }

@@ -5,7 +5,7 @@ use crate::bench::{Form, VALUE};
 use crate::stages::Plan;
 use crate::work::What;
 
-/// Of more keys the maps of the raw limit don't fit into memory beside what the others take.
+/// Of more keys the maps of the raw limit would take more memory than any engine's cache.
 const IN_MEMORY: u64 = 1_000_000;
 
 pub fn lines(form: &Form) -> Vec<Line> {

@@ -30,6 +30,8 @@ pub struct Line {
     pub reaches: Vec<Reach>,
     /// How many rounds.
     pub rounds: usize,
+    /// Whether dirkv is measured beside one engine after the other.
+    pub in_pairs: bool,
 }
 
 /// A figure that dirkv is to reach.
@@ -72,8 +74,19 @@ const SHARING: [Kind; 4] = [Kind::Dirkv, Kind::Lmdb, Kind::Sqlite, Kind::Redb];
 
 impl Line {
     fn new(form: &Form, id: impl Into<String>, title: impl Into<String>, kinds: &[Kind], script: Script) -> Line {
-        let (id, title) = (id.into(), title.into());
-        Line { id, title, kinds: kinds.to_vec(), script, reaches: Vec::new(), rounds: form.rounds }
+        let (id, title, in_pairs) = (id.into(), title.into(), form.in_pairs(script.keys()));
+        Line { id, title, kinds: kinds.to_vec(), script, reaches: Vec::new(), rounds: form.rounds, in_pairs }
+    }
+
+    /// Who of `kinds` are measured beside each other, group after group.
+    pub fn groups(&self, kinds: &[Kind]) -> Vec<Vec<Kind>> {
+        let all: Vec<Kind> = self.kinds.iter().copied().filter(|kind| kinds.contains(kind)).collect();
+        match all.split_first() {
+            Some((dirkv, others)) if self.in_pairs && !others.is_empty() => {
+                others.iter().map(|other| vec![*dirkv, *other]).collect()
+            }
+            _ => vec![all],
+        }
     }
 
     fn workers(form: &Form, id: impl Into<String>, title: impl Into<String>, kinds: &[Kind], plan: Plan) -> Line {
@@ -128,6 +141,18 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::engines::Cache;
+
+    #[test]
+    fn caches_have_room_for_the_data() {
+        for line in all(&Form::long()) {
+            let Script::Workers(plan) = &line.script else { continue };
+            let ample = line.id.starts_with("growth.") && line.id.ends_with(".10000000");
+            let wanted = if ample { Cache::Ample } else { Cache::Usual };
+            assert!(plan.frugal || plan.setup().cache == wanted, "{}: {:?}", line.id, plan.setup());
+            assert!(!plan.frugal || plan.setup().cache == Cache::Frugal, "{}: {:?}", line.id, plan.setup());
+        }
+    }
 
     #[test]
     fn ids_are_unique_and_dirkv_is_everywhere() {
@@ -136,6 +161,24 @@ mod tests {
             let ids: HashSet<&str> = lines.iter().map(|line| line.id.as_str()).collect();
             assert_eq!(ids.len(), lines.len());
             assert!(lines.iter().all(|line| line.kinds[0] == Kind::Dirkv && line.rounds > 0));
+        }
+    }
+
+    #[test]
+    fn pairs_are_for_the_largest_stores() {
+        let (form, engines) = (Form::long(), [Kind::Dirkv, Kind::Redb, Kind::Fjall, Kind::Raw]);
+        let lines = all(&form);
+        let paired: Vec<&str> = lines.iter().filter(|line| line.in_pairs).map(|line| line.id.as_str()).collect();
+        let growth = ["growth.get.10000000", "growth.list-of-100.10000000", "growth.upsert.10000000"];
+        assert_eq!(paired, [&["open.10000000"], &growth[..]].concat());
+        for line in &lines {
+            let groups = line.groups(&engines);
+            if line.in_pairs {
+                assert_eq!(groups, [[Kind::Dirkv, Kind::Redb], [Kind::Dirkv, Kind::Fjall]], "{}", line.id);
+            } else {
+                assert!(groups.len() == 1 && groups[0].contains(&Kind::Dirkv), "{}: {groups:?}", line.id);
+            }
+            assert_eq!(line.groups(&engines[..1]), [[Kind::Dirkv]], "{}", line.id);
         }
     }
 

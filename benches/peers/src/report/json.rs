@@ -1,4 +1,4 @@
-//! Every figure of every round, for who wants to look closer.
+//! Every figure of every round, for who wants to look closer; null where an engine had no part in a round.
 
 use serde_json::{Map, Value, json};
 
@@ -9,10 +9,12 @@ use crate::Result;
 pub fn text(report: &Report) -> Result<String> {
     let line = |measured: &super::Measured| {
         let mut figures = Map::new();
+        let last = measured.samples.values().filter_map(|rounds| rounds.keys().last().copied()).max().unwrap_or(0);
         for ((metric, kind), samples) in &measured.samples {
             let of = figures.entry(format!("{metric:?}")).or_insert_with(|| json!({}));
             if let Value::Object(of) = of {
-                of.insert(kind.name().to_owned(), json!(samples));
+                let rounds: Vec<Option<&f64>> = (0..=last).map(|round| samples.get(&round)).collect();
+                of.insert(kind.name().to_owned(), json!(rounds));
             }
         }
         json!({ "id": measured.line.id, "title": measured.line.title, "figures": figures })

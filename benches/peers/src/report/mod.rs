@@ -20,14 +20,14 @@ use crate::stages::Metric;
 pub struct Measured {
     /// The line.
     pub line: Line,
-    /// Of each engine and metric one for each round.
+    /// Of each engine and metric one for each round in which it had a part.
     pub samples: Samples,
 }
 
 impl Measured {
     /// The samples of one engine.
-    pub fn of(&self, metric: Metric, kind: Kind) -> Option<&[f64]> {
-        self.samples.get(&(metric, kind)).map(Vec::as_slice)
+    pub fn of(&self, metric: Metric, kind: Kind) -> Option<Vec<f64>> {
+        self.samples.get(&(metric, kind)).map(|rounds| rounds.values().copied().collect())
     }
 
     /// The kinds of figures that this line has.

@@ -132,7 +132,7 @@ impl Curves {
         let place =
             |measured: &Measured| measured.line.id.strip_prefix(begin).and_then(|rest| rest.parse::<f64>().ok());
         let points: Vec<(f64, &Measured)> = measured.iter().filter_map(|m| place(m).map(|x| (x, m))).collect();
-        let rate = |measured: &Measured, kind| measured.of(Metric::Rate, kind).map(median);
+        let rate = |measured: &Measured, kind| measured.of(Metric::Rate, kind).map(|samples| median(&samples));
         let unit = points.first().and_then(|(_, first)| rate(first, Kind::Dirkv)).unwrap_or(1.0);
         let curve = |kind: Kind| {
             let points = points.iter().filter_map(|(x, m)| rate(m, kind).map(|rate| (*x, rate / unit)));

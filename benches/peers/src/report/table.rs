@@ -78,7 +78,7 @@ fn verdict(all: &[Measured], measured: &Measured, reach: &Reach) -> &'static str
 fn absolute(measured: &Measured, metric: Metric) -> String {
     match measured.of(metric, Kind::Dirkv) {
         Some(samples) if metric != Metric::Rate => {
-            let figure = Figure::of(samples);
+            let figure = Figure::of(&samples);
             format!("{} ({} to {})", number(figure.median), number(figure.low), number(figure.high))
         }
         _ => "-".to_owned(),
@@ -163,7 +163,8 @@ mod tests {
 
     fn measured(id: &str, samples: &[(Metric, Kind, &[f64])]) -> Measured {
         let line = lines::all(&Form::short()).into_iter().find(|line| line.id == id).unwrap();
-        let samples: Samples = samples.iter().map(|(m, k, s)| ((*m, *k), s.to_vec())).collect();
+        let samples: Samples =
+            samples.iter().map(|(m, k, s)| ((*m, *k), (0..).zip(s.iter().copied()).collect())).collect();
         Measured { line, samples }
     }
 

@@ -8,7 +8,8 @@ use crate::statistics::{Figure, median};
 
 /// How many times as good as another dirkv is, with its spread; more than 1 is better, whatever the metric.
 pub fn ratio(measured: &Measured, metric: Metric, kind: Kind) -> Option<Figure> {
-    let (ours, theirs) = (measured.of(metric, Kind::Dirkv)?, measured.of(metric, kind)?);
+    let of = |kind| measured.samples.get(&(metric, kind));
+    let (ours, theirs) = (of(Kind::Dirkv)?, of(kind)?);
     if metric.rises() { Figure::ratio(ours, theirs) } else { Figure::ratio(theirs, ours) }
 }
 
@@ -22,7 +23,7 @@ pub fn best_peer(measured: &Measured, metric: Metric) -> Option<Kind> {
 /// Whether dirkv has reached a bound; `None` if what it is compared with was not measured.
 pub fn met(all: &[Measured], measured: &Measured, reach: &Reach) -> Option<bool> {
     let metric = reach.metric;
-    let own = median(measured.of(metric, Kind::Dirkv)?);
+    let own = median(&measured.of(metric, Kind::Dirkv)?);
     Some(match reach.bound {
         Bound::Below(bound) => own < bound,
         Bound::AtLeast(bound) => own >= bound,
@@ -30,7 +31,7 @@ pub fn met(all: &[Measured], measured: &Measured, reach: &Reach) -> Option<bool>
         Bound::Times(times, Of::BestPeer) => ratio(measured, metric, best_peer(measured, metric)?)?.median >= times,
         Bound::Times(times, Of::Line(id)) => {
             let other = all.iter().find(|other| other.line.id == id)?;
-            own >= times * median(other.of(metric, Kind::Dirkv)?)
+            own >= times * median(&other.of(metric, Kind::Dirkv)?)
         }
     })
 }

@@ -5,13 +5,13 @@ use std::time::Instant;
 use super::{Metric, Sample, Stage};
 use crate::Result;
 use crate::bench::{Bench, VALUE};
-use crate::engines::{self, Kind, Role, Setup, Sync};
+use crate::engines::{self, Cache, Kind, Role, Setup, Sync};
 use crate::names::{Names, Shape};
 use crate::values::Values;
 use crate::work::Batch;
 
 const BATCH: u64 = 1_000;
-const SETUP: Setup = Setup { sync: Sync::Full, role: Role::Alone, frugal: false, value: VALUE };
+const SETUP: Setup = Setup { sync: Sync::Full, role: Role::Alone, cache: Cache::Usual, value: VALUE };
 
 pub struct Load<'a> {
     bench: &'a Bench,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Metric, Sample, Stage};
 use crate::Result;
 use crate::bench::Bench;
-use crate::engines::{self, Kind, Role, Setup, Sync};
+use crate::engines::{self, Cache, Kind, Role, Setup, Sync};
 use crate::handoff::{self, Holder};
 use crate::processes::{Part, Process, Task};
 use crate::statistics::median;
@@ -20,7 +20,7 @@ pub struct Lock<'a> {
 impl<'a> Lock<'a> {
     pub fn new(bench: &'a Bench, kind: Kind, hold: Duration) -> Result<Lock<'a>> {
         let path = bench.fresh(kind);
-        let setup = Setup { sync: Sync::Full, role: Role::AmongWriters, frugal: false, value: 0 };
+        let setup = Setup { sync: Sync::Full, role: Role::AmongWriters, cache: Cache::Usual, value: 0 };
         let times = bench.form.handoffs;
         // Made before either of the two begins.
         drop(engines::open(kind, &path, &setup)?);

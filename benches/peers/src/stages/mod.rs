@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::bench::Bench;
 use crate::choice::Choice;
-use crate::engines::{Kind, Role, Setup, Sync};
+use crate::engines::{Cache, Kind, Role, Setup, Sync};
 use crate::names::Shape;
 use crate::work::What;
 
@@ -165,7 +165,8 @@ impl Plan {
 
     /// How it is opened by whoever is the only one.
     pub fn alone(&self) -> Setup {
-        Setup { sync: self.sync, role: Role::Alone, frugal: self.frugal, value: self.value }
+        let cache = if self.frugal { Cache::Frugal } else { Cache::for_data(self.keys * self.value as u64) };
+        Setup { sync: self.sync, role: Role::Alone, cache, value: self.value }
     }
 }
 
@@ -199,6 +200,15 @@ pub enum Script {
 }
 
 impl Script {
+    /// How many keys a store of it holds.
+    pub fn keys(&self) -> u64 {
+        match self {
+            Script::Workers(plan) => plan.keys,
+            Script::Load { keys, .. } | Script::Open { keys } | Script::Space { keys } => *keys,
+            Script::Lock { .. } => 0,
+        }
+    }
+
     /// Makes an engine ready.
     pub fn stage<'a>(&self, bench: &'a Bench, kind: Kind) -> Result<Box<dyn Stage + 'a>> {
         Ok(match self {

@@ -17,7 +17,7 @@ use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use self::abi::*;
-use super::{CACHE, Engine, FRUGAL_CACHE, Leases, Range, Session, Setup, Sync};
+use super::{Engine, Leases, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 use crate::patience::steady;
@@ -66,7 +66,7 @@ impl Dirkv {
     pub fn open(path: &Path, setup: &Setup) -> Result<Dirkv> {
         let path = CString::new(path.as_os_str().as_bytes())?;
         let sync = if setup.sync == Sync::Full { c"full" } else { c"os" };
-        let memory = CString::new(format!("{}B", if setup.frugal { FRUGAL_CACHE } else { CACHE }))?;
+        let memory = CString::new(format!("{}B", setup.cache.bytes()))?;
         let settings = [(c"path", path.as_c_str()), (c"sync", sync), (c"memory_limit", &memory)];
         let mut backend = null_mut();
         // SAFETY: the parameters are made, used and freed here; names and values live through their calls.

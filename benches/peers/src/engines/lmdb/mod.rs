@@ -8,7 +8,7 @@
 //!   it, which costs no allocation. `MDB_NOTLS`, so that the slot in the reader table stays with it;
 //! - batches in order of their keys are told by `MDB_APPEND` (see `batch`);
 //! - the map is large enough for every line, so that it never has to grow; it takes no memory and no disk before it is used;
-//! - `MDB_NORDAHEAD` is left out: what is read fits into memory, but for the stores of 10^7 keys, where all engines' together don't.
+//! - `MDB_NORDAHEAD` is left out: what is read fits into memory.
 
 mod sys;
 

@@ -5,8 +5,8 @@
 //!   its end it begins again at the front. It is not an engine: a change can't be read back.
 //!   Raw twice does that, and a thread of its own writes as many bytes to a second file of that kind, which is synced each 4 MiB.
 //!   It takes part where much is written.
-//! - A get is a lookup in a `RwLock<HashMap>` that was filled beforehand; threads share it. (It has 10^6 keys at most: 10^7 and
-//!   the caches of all others don't fit into memory together.)
+//! - A get is a lookup in a `RwLock<HashMap>` that was filled beforehand; threads share it. (It has 10^6 keys at most: of
+//!   10^7 its maps would take more memory than any engine's cache.)
 //! - Where caches have to be small, nobody can have such a map. A get is one `pread` of the 4 KiB that hold the value, from a
 //!   file in the page cache, at a place that follows from the key: no map of the file, no index, no checksum.
 //! - A listing of some 100 items is a range of a `RwLock<BTreeMap>`, copied into one buffer that is used again. Who shows items
@@ -30,7 +30,7 @@ use rustix::fs::{FlockOperation, flock};
 use self::maps::Maps;
 use self::slots::Slots;
 use self::table::Table;
-use super::{Engine, Leases, Range, Session, Setup, Sync};
+use super::{Cache, Engine, Leases, Range, Session, Setup, Sync};
 use crate::Result;
 use crate::names::Name;
 
@@ -57,7 +57,7 @@ impl Raw {
         let (file, lock) = (ahead(&folder.join("data.raw"))?, open(&folder.join("lock.raw"))?);
         let table = if twice { Some(Table::new(ahead(&folder.join("table.raw"))?)) } else { None };
         let beside = folder.join("beside.raw");
-        let slots = if setup.frugal { Some(Slots::open(&folder.join("slots.raw"))?) } else { None };
+        let slots = if setup.cache == Cache::Frugal { Some(Slots::open(&folder.join("slots.raw"))?) } else { None };
         let (end, full) = (AtomicU64::new(0), setup.sync == Sync::Full);
         Ok(Raw { file, lock, beside, end, full, table, maps: RwLock::default(), slots })
     }
@@ -217,8 +217,8 @@ mod tests {
     use crate::engines::Role;
     use crate::names::{Names, Shape};
 
-    fn open(folder: &Path, frugal: bool) -> Raw {
-        Raw::open(folder, &Setup { sync: Sync::Os, role: Role::Alone, frugal, value: 200 }, false).unwrap()
+    fn open(folder: &Path, cache: Cache) -> Raw {
+        Raw::open(folder, &Setup { sync: Sync::Os, role: Role::Alone, cache, value: 200 }, false).unwrap()
     }
 
     fn fill(raw: &Raw, names: &Names) {
@@ -231,11 +231,11 @@ mod tests {
     fn a_small_cache_leaves_the_values_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::of(Shape::Plain, [0, 15, 16, 40]);
-        let raw = open(folder.path(), true);
+        let raw = open(folder.path(), Cache::Frugal);
         fill(&raw, &names);
         raw.settle().unwrap();
         drop(raw);
-        let raw = open(folder.path(), true);
+        let raw = open(folder.path(), Cache::Frugal);
         let (mut session, mut value) = (raw.session().unwrap(), Vec::new());
         for (index, name) in names.iter().enumerate() {
             assert!(session.get(name, &mut value).unwrap());
@@ -253,7 +253,7 @@ mod tests {
     fn a_listing_is_one_bucket_or_what_comes_after_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::of(Shape::Buckets(3), 0..9);
-        let raw = open(folder.path(), false);
+        let raw = open(folder.path(), Cache::Usual);
         fill(&raw, &names);
         let mut session = raw.session().unwrap();
         let mut seen = Vec::new();
