@@ -144,7 +144,7 @@ pub fn recover(
     let mut flaw = None;
     let (end, crc) = segment.frames((HEADER_LEN, segment.header().crc()), len, |frame, at| {
         durable_before = frame.durable_before();
-        index.apply(frame, at).map(drop).inspect_err(|what| flaw = Some(*what))
+        index.take_over(frame, at).map(drop).inspect_err(|what| flaw = Some(*what))
     })?;
     if let Some(what) = flaw {
         // Its checksum is right: it is no end of the log.

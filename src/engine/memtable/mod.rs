@@ -5,6 +5,7 @@
 mod noted;
 mod ordered;
 mod spare;
+mod waiting;
 
 use super::log::Segment;
 use super::ranges::RangeSet;
@@ -15,6 +16,7 @@ use crate::format::checksum::crc32c;
 use crate::format::frame::{Frame, Op};
 use crate::format::key::{SEPARATOR, bucket_prefixes, shared_len};
 use crate::format::position::{Position, offset_of, position, segment_of};
+use crate::format::segment::HEADER_LEN;
 use crate::latch::{RwLock, RwLockReadGuard};
 use foldhash::fast::FixedState;
 use hashbrown::hash_table::Entry as Slot;
@@ -23,15 +25,17 @@ use noted::Noted;
 pub use spare::Spare;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use waiting::Waiting;
 
 const NONE: u32 = u32::MAX;
 /// Before a frame is appended the index of its segment takes no more than this.
 pub const MAX_INDEX: u64 = 1 << 30;
 /// How many operations are applied before readers get a turn.
 const TURN: u32 = 512;
-/// The arena grows by so much at least; what isn't touched takes no memory.
-const ARENA_STEP: usize = 4 << 20;
+/// The arena grows by so much at least; what isn't touched takes no memory. With what an allocator adds it is a whole number of huge
+/// pages, which Linux then has begin where one can.
+const ARENA_STEP: usize = (6 << 20) - 4096;
 /// The table of hashes grows so many times over, as growing finds a new place for each of its entries.
 const TABLE_GROWTH: usize = 4;
 
@@ -46,6 +50,8 @@ pub struct Memtable {
     /// What is applied was noted before.
     noted: Noted,
     inner: RwLock<Inner>,
+    /// Whether frames wait in it.
+    waits: AtomicBool,
     /// Where the memory comes from, and goes to.
     spare: Arc<Spare>,
 }
@@ -57,6 +63,8 @@ struct Inner {
     versions: Vec<Written>,
     by_hash: HashTable<u32>,
     ranges: Arc<RangeSet>,
+    /// What of the arena is not indexed yet.
+    waiting: Option<Waiting>,
     /// The bytes of all values that stayed in the log.
     large: u64,
     buckets: HashSet<u64, FixedState>,
@@ -108,7 +116,7 @@ impl Memtable {
         let applied = AtomicU64::new(crate::format::segment::start(segment.number()));
         let crc = AtomicU32::new(segment.header().crc());
         let inner = RwLock::new(spare.take());
-        Memtable { segment, applied, crc, noted: Noted::default(), inner, spare }
+        Memtable { segment, applied, crc, noted: Noted::default(), inner, waits: AtomicBool::new(false), spare }
     }
 
     /// The segment that it indexes.
@@ -129,7 +137,12 @@ impl Memtable {
     /// Reads the segment's frames up to the offset `to` and applies them; returns where that ended.
     pub fn follow(&self, to: u64) -> Result<u64> {
         let from = (offset_of(self.applied()), self.crc());
-        Ok(self.segment.frames(from, to, |frame, at| self.apply(frame, at).map(drop))?.0)
+        let is_first = from.0 == HEADER_LEN;
+        let take = |frame: &Frame<'_>, at| match is_first {
+            true => self.take_over(frame, at),
+            false => self.apply(frame, at),
+        };
+        Ok(self.segment.frames(from, to, |frame, at| take(frame, at).map(drop))?.0)
     }
 
     /// Whether `position` lies in this segment, at or before what was applied.
@@ -146,14 +159,14 @@ impl Memtable {
     /// Applies one frame that begins at `offset` of the segment. The error names what is wrong with it.
     pub fn apply(&self, frame: &Frame<'_>, at: u64) -> std::result::Result<Position, &'static str> {
         let revision = position(self.segment.number(), at + frame.len() as u64);
-        let mut inner = self.inner.write();
+        let mut inner = self.writing();
         if inner.weight() as u64 > MAX_INDEX {
             return Err("the index of the segment is larger than any writer lets it become");
         }
-        inner.reserve(frame);
+        inner.reserve(frame.operations(), frame.len().min(ARENA_STEP));
         let mut count = 0;
         let applied = frame.each_op(|op| {
-            inner.apply(op, revision, at, &self.noted);
+            inner.apply(op, revision, at, None, &self.noted);
             count += 1;
             if count % TURN == 0 {
                 // Readers get in between: what is half applied lies beyond what they may see.
@@ -166,9 +179,13 @@ impl Memtable {
         }
         drop(inner);
         applied?;
-        self.crc.store(frame.crc(), Ordering::Release);
-        self.applied.store(revision, Ordering::Release);
+        self.stands_at(revision, frame.crc());
         Ok(revision)
+    }
+
+    fn stands_at(&self, position: Position, crc: u32) {
+        self.crc.store(crc, Ordering::Release);
+        self.applied.store(position, Ordering::Release);
     }
 
     /// Drops every version beyond `end` (rule 17): frames beyond a sealed end leave the index. `crc` is that of the frame
@@ -177,30 +194,29 @@ impl Memtable {
         if self.applied() <= end {
             return;
         }
-        self.inner.write().truncate(end);
-        self.crc.store(crc, Ordering::Release);
-        self.applied.store(end, Ordering::Release);
+        self.writing().truncate(end);
+        self.stands_at(end, crc);
     }
 
     /// Keeps the table still for lookups.
     #[inline]
     pub fn read(&self) -> Reading<'_> {
-        Reading { segment: &self.segment, inner: self.inner.read() }
+        Reading { segment: &self.segment, inner: self.reading() }
     }
 
     /// The range tombstones so far.
     pub fn ranges(&self) -> Arc<RangeSet> {
-        self.inner.read().ranges.clone()
+        self.reading().ranges.clone()
     }
 
     /// The bytes of the values that stayed in the log, of all versions.
     pub fn large(&self) -> u64 {
-        self.inner.read().large
+        self.reading().large
     }
 
     /// Whether any key under the prefix, which ends in the separator, was ever put or deleted here.
     pub fn may_hold_bucket(&self, prefix: &[u8]) -> bool {
-        self.inner.read().buckets.contains(&hash(prefix))
+        self.reading().buckets.contains(&hash(prefix))
     }
 
     /// About how much memory it takes.
@@ -293,12 +309,11 @@ impl Inner {
         (version != NONE).then_some(version)
     }
 
-    /// Room for a frame at once, instead of growing step by step.
-    fn reserve(&mut self, frame: &Frame<'_>) {
-        let (operations, bytes) = (frame.operations(), frame.len().min(ARENA_STEP));
+    /// Room for so many operations and bytes at once, instead of growing step by step.
+    fn reserve(&mut self, operations: usize, bytes: usize) {
         let Inner { arena, entries, versions, by_hash, .. } = self;
         if arena.capacity() - arena.len() < bytes {
-            arena.reserve(ARENA_STEP);
+            arena.reserve(bytes.max(ARENA_STEP));
         }
         entries.reserve(operations);
         versions.reserve(operations);
@@ -308,7 +323,8 @@ impl Inner {
         }
     }
 
-    fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64, noted: &Noted) {
+    /// `lies_at` is where in the arena the operation's frame lies, if it does.
+    fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64, lies_at: Option<usize>, noted: &Noted) {
         match op {
             Op::Put { key, tag, value, value_at } => {
                 let place = if value.len() > INLINE_MAX {
@@ -319,9 +335,11 @@ impl Inner {
                         crc: crc32c(0, value),
                     })
                 } else {
-                    let at = offset(self.arena.len());
-                    self.arena.extend_from_slice(value);
-                    Place::Arena { at, len: offset(value.len()) }
+                    let at = lies_at.map_or(self.arena.len(), |frame| frame + value_at);
+                    if lies_at.is_none() {
+                        self.arena.extend_from_slice(value);
+                    }
+                    Place::Arena { at: offset(at), len: offset(value.len()) }
                 };
                 self.note_buckets(key);
                 noted.key(self.write(key, revision, tag, place));

@@ -22,7 +22,7 @@ impl Memtable {
     /// surely no version lies under the prefix, and the range tombstones, if there are any.
     pub fn bucket(&self, prefix: &[u8], at: Position) -> (Option<MemSource<'_>>, Option<Arc<RangeSet>>) {
         let (may_hold, ranges) = {
-            let inner = self.inner.read();
+            let inner = self.reading();
             let may_hold = prefix.is_empty() || inner.buckets.contains(&hash(prefix));
             (may_hold, (!inner.ranges.is_empty()).then(|| inner.ranges.clone()))
         };
@@ -31,12 +31,12 @@ impl Memtable {
 
     fn order(&self) -> Arc<Vec<u32>> {
         {
-            let inner = self.inner.read();
+            let inner = self.reading();
             if inner.sorted.len() == inner.entries.len() {
                 return inner.sorted.clone();
             }
         }
-        let mut inner = self.inner.write();
+        let mut inner = self.writing();
         inner.sort();
         inner.sorted.clone()
     }
@@ -230,7 +230,7 @@ mod tests {
                     Some(_) => Op::Put { key, tag: revision, value: &value, value_at: 9 },
                     None => Op::Delete { key },
                 };
-                table.inner.write().apply(op, revision, 0, &table.noted);
+                table.inner.write().apply(op, revision, 0, None, &table.noted);
                 if revision <= at {
                     model.insert(key[0], (key[0], revision, len));
                 }
@@ -256,10 +256,10 @@ mod tests {
     #[test]
     fn a_bucket_with_nothing_but_a_tombstone_is_asked() {
         let table = table();
-        table.inner.write().apply(Op::Delete { key: b"a\x01k" }, 5, 0, &table.noted);
+        table.inner.write().apply(Op::Delete { key: b"a\x01k" }, 5, 0, None, &table.noted);
         assert!(table.bucket(b"a\x01", 9).0.is_some() && table.bucket(b"", 9).0.is_some());
         assert!(table.bucket(b"b\x01", 9).0.is_none() && table.bucket(b"b\x01", 9).1.is_none());
-        table.inner.write().apply(Op::DeleteRange { start: b"b\x01", end: b"b\x02" }, 6, 0, &table.noted);
+        table.inner.write().apply(Op::DeleteRange { start: b"b\x01", end: b"b\x02" }, 6, 0, None, &table.noted);
         assert!(table.bucket(b"b\x01", 9).0.is_none() && table.bucket(b"b\x01", 9).1.is_some());
     }
 }

@@ -33,7 +33,7 @@ mod tests {
     use crate::format::frame::Op;
 
     fn put(inner: &mut Inner, key: &[u8], value: &[u8]) {
-        inner.apply(Op::Put { key, tag: 1, value, value_at: 0 }, 7, 0, &Noted::default());
+        inner.apply(Op::Put { key, tag: 1, value, value_at: 0 }, 7, 0, None, &Noted::default());
     }
 
     #[test]
@@ -42,7 +42,7 @@ mod tests {
         let mut first = spare.take();
         assert_eq!(first.room(), 0);
         put(&mut first, b"bucket\x01key", b"value");
-        first.apply(Op::DeleteRange { start: b"a", end: b"b" }, 8, 0, &Noted::default());
+        first.apply(Op::DeleteRange { start: b"a", end: b"b" }, 8, 0, None, &Noted::default());
         first.sorted = std::sync::Arc::new(vec![0]);
         spare.keep(first);
         let mut second = spare.take();
