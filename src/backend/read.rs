@@ -97,11 +97,12 @@ impl Backend {
     #[cold]
     fn absent_value(&self, view: &Snapshot, key: &Key) -> Error {
         let prefix = key.as_bucket();
+        if *prefix == *LOCKS {
+            return write::absent(key);
+        }
         match write::holds_any(view, &prefix, || self.clock.now()) {
-            Ok(true) if *prefix != *LOCKS => {
-                Error::new(Code::BadParameter, format!("{key} is a bucket and has no value"))
-            }
-            Ok(_) => write::absent(key),
+            Ok(true) => Error::new(Code::BadParameter, format!("{key} is a bucket and has no value")),
+            Ok(false) => write::absent(key),
             Err(error) => error,
         }
     }

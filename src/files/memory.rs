@@ -1,23 +1,19 @@
 //! Advice to the system about memory that will be filled.
 #![allow(unsafe_code)]
 
-const PAGE: usize = 4 << 10;
-const HUGE_PAGE: usize = 2 << 20;
+use rustix::mm::{Advice, madvise};
 
 /// Has the system back what the vector has room for by huge pages, where it can: each small page is a page fault when it is first
-/// touched. For much memory that will be filled at once, as a huge page is there as a whole.
+/// touched. For much memory that will be filled at once, as a huge page is there as a whole. (The first one stays in small pages: an
+/// allocator's word before the bytes has made one of them.)
 pub fn back_by_huge_pages(bytes: &mut Vec<u8>) {
+    const PAGE: usize = 4 << 10;
     let (start, room) = (bytes.as_mut_ptr(), bytes.capacity());
-    if room < HUGE_PAGE {
-        return;
-    }
-    // An allocator's word before the bytes is in their first page.
-    let before = start.addr() % PAGE;
-    let start = start.wrapping_sub(before);
-    // SAFETY: advice, which changes no byte, for pages of a live allocation. Where there are no huge pages nothing is done.
-    unsafe { libc::madvise(start.cast(), before + room, libc::MADV_HUGEPAGE) };
-    // SAFETY: as above. That word has made the first page a small one: the huge page around it is made here (Linux 6.1).
-    unsafe { libc::madvise(start.cast(), HUGE_PAGE, libc::MADV_COLLAPSE) };
+    // Whole pages within the vector's memory.
+    let skip = start.addr().next_multiple_of(PAGE) - start.addr();
+    let Some(len) = room.checked_sub(skip).map(|len| len - len % PAGE).filter(|len| *len > 0) else { return };
+    // SAFETY: advice, which changes no byte, about pages of a live allocation. A system that has no such pages refuses it.
+    let _ = unsafe { madvise(start.wrapping_add(skip).cast(), len, Advice::LinuxHugepage) };
 }
 
 #[cfg(test)]
@@ -26,7 +22,7 @@ mod tests {
 
     #[test]
     fn bytes_are_what_they_were() {
-        for room in [0, 100, HUGE_PAGE, 5 * HUGE_PAGE - PAGE] {
+        for room in [0, 100, 5_000, 2 << 20, (10 << 20) - 4096] {
             let mut bytes = Vec::with_capacity(room);
             bytes.resize(room / 2, 7);
             back_by_huge_pages(&mut bytes);

@@ -88,7 +88,7 @@ fn possess(engine: &dyn engines::Engine, holder: &Holder) -> Result<Vec<Held>> {
 }
 
 /// Nanoseconds that this process has run.
-fn busy() -> u64 {
+pub fn busy() -> u64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

@@ -1,5 +1,5 @@
 //! The index of one log segment: every version of every key that its frames wrote, so that a reader at any `committed`
-//! sees a consistent cut. Keys and small values lie in one arena; large values stay in the log. A hash table finds a key;
+//! sees a consistent cut. Keys and small values (whole frames, if many were read at once) lie in one arena; large values stay in the log. A hash table finds a key;
 //! the sorted order is made when a listing or a flush first asks for it.
 
 mod noted;
@@ -34,12 +34,13 @@ pub const MAX_INDEX: u64 = 1 << 30;
 /// How many operations are applied before readers get a turn.
 const TURN: u32 = 512;
 /// The arena grows by so much at least; what isn't touched takes no memory. With what an allocator adds it is a whole number of huge
-/// pages, which Linux then has begin where one can.
+/// pages, which Linux then has begin where one can. A segment of 4 MiB fits with its keys.
 const ARENA_STEP: usize = (6 << 20) - 4096;
 /// The table of hashes grows so many times over, as growing finds a new place for each of its entries.
 const TABLE_GROWTH: usize = 4;
 
-/// One segment's index. Frames are applied under the follower's lock; readers come at any time.
+/// One segment's index. Frames are applied or taken over under the follower's lock; readers come at any time, and may be the
+/// ones who index what waits.
 #[derive(Debug)]
 pub struct Memtable {
     segment: Arc<Segment>,
@@ -65,6 +66,8 @@ struct Inner {
     ranges: Arc<RangeSet>,
     /// What of the arena is not indexed yet.
     waiting: Option<Waiting>,
+    /// The bytes of the arena that only frames that were taken over need: those of all that waits, and later what is not a value.
+    overhead: usize,
     /// The bytes of all values that stayed in the log.
     large: u64,
     buckets: HashSet<u64, FixedState>,
@@ -166,7 +169,7 @@ impl Memtable {
         inner.reserve(frame.operations(), frame.len().min(ARENA_STEP));
         let mut count = 0;
         let applied = frame.each_op(|op| {
-            inner.apply(op, revision, at, None, &self.noted);
+            inner.apply(op, revision, at, None, Some(&self.noted));
             count += 1;
             if count % TURN == 0 {
                 // Readers get in between: what is half applied lies beyond what they may see.
@@ -219,7 +222,7 @@ impl Memtable {
         self.reading().buckets.contains(&hash(prefix))
     }
 
-    /// About how much memory it takes.
+    /// About how much memory it takes; less as long as frames wait.
     pub fn weight(&self) -> usize {
         self.inner.read().weight()
     }
@@ -264,26 +267,11 @@ impl Reading<'_> {
 }
 
 impl Inner {
+    /// The same for all who have indexed the same frames, in whichever way.
     fn weight(&self) -> usize {
-        self.arena.len() + self.entries.len() * size_of::<Entry>() + self.versions.len() * size_of::<Written>()
-    }
-
-    /// About how much it would take without growing.
-    fn room(&self) -> usize {
-        self.arena.capacity()
-            + self.entries.capacity() * size_of::<Entry>()
-            + self.versions.capacity() * size_of::<Written>()
-            + self.by_hash.capacity() * size_of::<u32>()
-    }
-
-    /// The same memory with nothing in it.
-    fn emptied(self) -> Inner {
-        let Inner { mut arena, mut entries, mut versions, mut by_hash, .. } = self;
-        arena.clear();
-        entries.clear();
-        versions.clear();
-        by_hash.clear();
-        Inner { arena, entries, versions, by_hash, ..Inner::default() }
+        self.arena.len() - self.overhead
+            + self.entries.len() * size_of::<Entry>()
+            + self.versions.len() * size_of::<Written>()
     }
 
     fn truncate(&mut self, end: Position) {
@@ -323,8 +311,8 @@ impl Inner {
         }
     }
 
-    /// `lies_at` is where in the arena the operation's frame lies, if it does.
-    fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64, lies_at: Option<usize>, noted: &Noted) {
+    /// `lies_at` is where in the arena the operation's frame lies, if it does; what waited there has been noted already.
+    fn apply(&mut self, op: Op<'_>, revision: Position, frame_at: u64, lies_at: Option<usize>, noted: Option<&Noted>) {
         match op {
             Op::Put { key, tag, value, value_at } => {
                 let place = if value.len() > INLINE_MAX {
@@ -336,21 +324,24 @@ impl Inner {
                     })
                 } else {
                     let at = lies_at.map_or(self.arena.len(), |frame| frame + value_at);
-                    if lies_at.is_none() {
-                        self.arena.extend_from_slice(value);
+                    match lies_at {
+                        Some(_) => self.overhead -= value.len(),
+                        None => self.arena.extend_from_slice(value),
                     }
                     Place::Arena { at: offset(at), len: offset(value.len()) }
                 };
                 self.note_buckets(key);
-                noted.key(self.write(key, revision, tag, place));
+                let hash = self.write(key, revision, tag, place);
+                noted.inspect(|noted| noted.key(hash));
             }
             Op::Delete { key } => {
                 self.note_buckets(key);
-                noted.key(self.write(key, revision, 0, Place::Tombstone));
+                let hash = self.write(key, revision, 0, Place::Tombstone);
+                noted.inspect(|noted| noted.key(hash));
             }
             Op::DeleteRange { start, end } => {
                 Arc::make_mut(&mut self.ranges).add(start, end, revision);
-                noted.range();
+                noted.inspect(|noted| noted.range());
             }
         }
     }

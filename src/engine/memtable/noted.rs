@@ -24,7 +24,7 @@ impl Default for Noted {
 }
 
 impl Noted {
-    /// Notes a key by its hash. One thread at a time notes.
+    /// Notes a key by its hash. One thread at a time notes: who follows the log.
     pub fn key(&self, hash: u64) {
         let (word, bit) = self.place(hash);
         word.store(word.load(Relaxed) | bit, Relaxed);

@@ -230,7 +230,7 @@ mod tests {
                     Some(_) => Op::Put { key, tag: revision, value: &value, value_at: 9 },
                     None => Op::Delete { key },
                 };
-                table.inner.write().apply(op, revision, 0, None, &table.noted);
+                table.inner.write().apply(op, revision, 0, None, Some(&table.noted));
                 if revision <= at {
                     model.insert(key[0], (key[0], revision, len));
                 }
@@ -256,10 +256,10 @@ mod tests {
     #[test]
     fn a_bucket_with_nothing_but_a_tombstone_is_asked() {
         let table = table();
-        table.inner.write().apply(Op::Delete { key: b"a\x01k" }, 5, 0, None, &table.noted);
+        table.inner.write().apply(Op::Delete { key: b"a\x01k" }, 5, 0, None, Some(&table.noted));
         assert!(table.bucket(b"a\x01", 9).0.is_some() && table.bucket(b"", 9).0.is_some());
         assert!(table.bucket(b"b\x01", 9).0.is_none() && table.bucket(b"b\x01", 9).1.is_none());
-        table.inner.write().apply(Op::DeleteRange { start: b"b\x01", end: b"b\x02" }, 6, 0, None, &table.noted);
+        table.inner.write().apply(Op::DeleteRange { start: b"b\x01", end: b"b\x02" }, 6, 0, None, Some(&table.noted));
         assert!(table.bucket(b"b\x01", 9).0.is_none() && table.bucket(b"b\x01", 9).1.is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! Memory of a memtable whose segment has become a table, for the next one: it is there already, page by page, and its hash
 //! table has grown.
 
-use super::Inner;
+use super::{Entry, Inner, Written};
 use crate::latch::Mutex;
 
 /// What takes more than this is given back: few segments are as heavy.
@@ -26,14 +26,34 @@ impl Spare {
     }
 }
 
+impl Inner {
+    /// About how much it would take without growing.
+    fn room(&self) -> usize {
+        self.arena.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.versions.capacity() * size_of::<Written>()
+            + self.by_hash.capacity() * size_of::<u32>()
+    }
+
+    /// The same memory with nothing in it.
+    fn emptied(self) -> Inner {
+        let Inner { mut arena, mut entries, mut versions, mut by_hash, .. } = self;
+        arena.clear();
+        entries.clear();
+        versions.clear();
+        by_hash.clear();
+        Inner { arena, entries, versions, by_hash, ..Inner::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::memtable::{Noted, hash};
+    use crate::engine::memtable::hash;
     use crate::format::frame::Op;
 
     fn put(inner: &mut Inner, key: &[u8], value: &[u8]) {
-        inner.apply(Op::Put { key, tag: 1, value, value_at: 0 }, 7, 0, None, &Noted::default());
+        inner.apply(Op::Put { key, tag: 1, value, value_at: 0 }, 7, 0, None, None);
     }
 
     #[test]
@@ -42,7 +62,7 @@ mod tests {
         let mut first = spare.take();
         assert_eq!(first.room(), 0);
         put(&mut first, b"bucket\x01key", b"value");
-        first.apply(Op::DeleteRange { start: b"a", end: b"b" }, 8, 0, None, &Noted::default());
+        first.apply(Op::DeleteRange { start: b"a", end: b"b" }, 8, 0, None, None);
         first.sorted = std::sync::Arc::new(vec![0]);
         spare.keep(first);
         let mut second = spare.take();

@@ -225,7 +225,7 @@ fn what_is_taken_over_waits_until_the_filter_is_not_enough() {
     for key in [&b"a"[..], b"b", b"c"] {
         take_over(&table, &puts([key])).unwrap();
     }
-    assert!(table.may_tell(hash(b"b")) && !table.may_tell(hash(b"x")) && table.weight() > 0 && !is_indexed());
+    assert!(table.may_tell(hash(b"b")) && !table.may_tell(hash(b"x")) && !is_indexed());
     assert!(table.read().find(b"b", hash(b"b"), Position::MAX).is_some());
     assert!(is_indexed() && !table.waits.load(Ordering::Relaxed));
     // A frame without any operation leaves nothing to be done.
@@ -239,6 +239,48 @@ fn what_is_taken_over_waits_until_the_filter_is_not_enough() {
     take_over(&table, &large).unwrap();
     assert!(!table.waits.load(Ordering::Relaxed) && table.inner.read().arena.len() < before + 100);
     assert_eq!(listed(&table, b"", Position::MAX).len(), 5);
+}
+
+#[test]
+fn a_key_that_is_taken_over_while_others_are_indexed_stays_noted() {
+    const FRAMES: u32 = 40_000;
+    let (table, is_done) = (empty(), AtomicBool::new(false));
+    let seen = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut turns = 0_u64;
+            while !is_done.load(Ordering::Relaxed) {
+                assert!(table.ranges().is_empty());
+                turns += 1;
+            }
+            turns
+        });
+        let is_lost = |key: &u32| {
+            let (at, bytes) = (offset_of(table.applied()), next_frame(&table, &puts([&key.to_be_bytes()[..]])));
+            table.take_over(&Frame::written(&bytes), at).unwrap();
+            !table.may_tell(hash(&key.to_be_bytes()))
+        };
+        let lost: Vec<u32> = (0..FRAMES).filter(is_lost).collect();
+        is_done.store(true, Ordering::Relaxed);
+        (reader.join().unwrap(), lost)
+    });
+    assert!(seen.0 > 0 && seen.1.is_empty(), "{seen:?}");
+    assert!((0..FRAMES).all(|key| table.may_tell(hash(&key.to_be_bytes()))));
+    assert_eq!(listed(&table, b"", Position::MAX).len(), FRAMES as usize);
+}
+
+#[test]
+fn an_index_weighs_the_same_however_its_frames_came() {
+    let (applied, taken) = (empty(), empty());
+    for n in 0..300_u32 {
+        let mut body = Body::new();
+        body.put(&(n % 200).to_be_bytes(), 1, &vec![7; n as usize]);
+        body.delete(&n.to_be_bytes());
+        apply(&applied, &body).unwrap();
+        take_over(&taken, &body).unwrap();
+    }
+    assert!(taken.ranges().is_empty());
+    assert_eq!(applied.weight(), taken.weight());
+    assert!(taken.inner.read().overhead > 0);
 }
 
 #[test]

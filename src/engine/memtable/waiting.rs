@@ -1,7 +1,8 @@
 //! Frames of a segment that is read from its begin, as at an open, wait in the arena, noted and not indexed, until something is
-//! asked that the filter can't answer. Who opens a large store for a few keys mostly never asks.
+//! asked that the filter can't answer: for a key that the filter may hold, whether a name is a bucket's, a listing, a change. Who
+//! opens a large store for a few keys mostly never asks.
 
-use super::{ARENA_STEP, Entry, Inner, Memtable, Noted, Written, hash};
+use super::{ARENA_STEP, Entry, Inner, Memtable, Written, hash};
 use crate::engine::value::INLINE_MAX;
 use crate::files::memory::back_by_huge_pages;
 use crate::format::frame::{Frame, Op};
@@ -9,14 +10,14 @@ use crate::format::position::{Position, position};
 use crate::latch::{RwLockReadGuard, RwLockWriteGuard};
 use std::sync::atomic::Ordering;
 
-/// What waits and what its index may take are no more than this together: later frames are indexed at once.
+/// An index in which something waits takes no more than this, with what indexing that may add: other frames are indexed at once.
 const MOST: usize = 16 << 20;
 
 /// With so much in it an arena is moved to huge pages: a small store shall not take one.
 const LITTLE: usize = 256 << 10;
 
 /// Whole frames, one after the other, at the end of the arena.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Waiting {
     /// Where in the arena they begin, and where in the segment.
     at: usize,
@@ -70,7 +71,7 @@ impl Memtable {
 
     pub(super) fn writing(&self) -> RwLockWriteGuard<'_, Inner> {
         let mut inner = self.inner.write();
-        inner.index_waiting(self.segment.number(), &self.noted);
+        inner.index_waiting(self.segment.number());
         self.waits.store(false, Ordering::Release);
         inner
     }
@@ -86,13 +87,16 @@ impl Inner {
             keys: waiting.keys.saturating_add(keys),
             ..waiting
         };
-        let fits = self.arena.len() + frame.len() + more.weight() <= MOST;
+        let fits = self.weight() + self.overhead + frame.len() + more.weight() <= MOST;
         if fits {
-            if self.arena.len() < LITTLE && self.arena.len() + frame.len() >= LITTLE {
-                self.move_to_huge_pages();
+            // What an earlier memtable left is there already.
+            let is_fresh = self.entries.capacity() == 0;
+            if is_fresh && self.arena.len() < LITTLE && self.arena.len() + frame.len() >= LITTLE {
+                self.move_to_huge_pages(frame.len());
             }
             self.reserve(0, frame.len());
             self.arena.extend_from_slice(frame.bytes());
+            self.overhead += frame.len();
         }
         let waits = if fits { more } else { waiting };
         self.waiting = (waits.operations > 0).then_some(waits);
@@ -100,27 +104,29 @@ impl Inner {
     }
 
     /// A third of an open's time were page faults.
-    fn move_to_huge_pages(&mut self) {
-        let mut arena = Vec::with_capacity(ARENA_STEP);
+    fn move_to_huge_pages(&mut self, more: usize) {
+        let mut arena = Vec::with_capacity(ARENA_STEP.max(self.arena.len() + more));
         back_by_huge_pages(&mut arena);
         arena.extend_from_slice(&self.arena);
         self.arena = arena;
     }
 
     /// Indexes what waits, frames of the segment with this number.
-    pub(super) fn index_waiting(&mut self, segment: u64, noted: &Noted) {
-        let Some(Waiting { mut at, mut offset, operations, keys }) = self.waiting.take() else { return };
-        let end = self.arena.len();
+    pub(super) fn index_waiting(&mut self, segment: u64) {
+        let Some(Waiting { operations, keys, .. }) = self.waiting else { return };
+        let (end, mut bytes) = (self.arena.len(), Vec::new());
         self.reserve(operations, keys);
-        let mut bytes = Vec::new();
-        while let Some(len) = Frame::claimed_len(&self.arena[at..end]) {
+        while let Some(Waiting { at, offset, .. }) = self.waiting
+            && let Some(len) = Frame::claimed_len(&self.arena[at..end])
+        {
             bytes.clear();
             bytes.extend_from_slice(&self.arena[at..at + len]);
             let revision = position(segment, offset + len as u64);
             let frame = Frame::written(&bytes);
-            let applied = frame.each_op(|op| self.apply(op, revision, offset, Some(at), noted));
+            let applied = frame.each_op(|op| self.apply(op, revision, offset, Some(at), None));
             applied.expect("its operations were looked at before it was kept");
-            (at, offset) = (at + len, offset + len as u64);
+            self.waiting = Some(Waiting { at: at + len, offset: offset + len as u64, operations, keys });
         }
+        self.waiting = None;
     }
 }

@@ -77,15 +77,14 @@ impl TableCursor {
 
     /// Looks the next block of the same leaf up, and has the processor load it while this one is still being read: a listing
     /// waits for memory more than for anything else. `None` if there is no such block, `Some(None)` if it isn't in the cache.
-    fn ahead(&self, place: &Place) -> Result<Option<Option<Block>>> {
+    fn ahead(&self, place: &Place) -> Option<Option<Block>> {
         if place.j + 1 == place.leaf.len() {
-            return Ok(None);
+            return None;
         }
-        let block = self.table.cached_block(&place.leaf, place.j + 1)?;
-        if let Some(block) = &block {
-            prefetch(block.bytes());
-        }
-        Ok(Some(block))
+        // What is wrong is told by who comes to the block.
+        let block = self.table.cached_block(&place.leaf, place.j + 1).ok()?;
+        block.iter().for_each(|block| prefetch(block.bytes()));
+        Some(block)
     }
 
     /// Stands at the place from now on.
@@ -139,7 +138,7 @@ impl Source for TableCursor {
             let block = &place.block;
             let (len, shared) = (block.len(), block.prefix().len());
             let end = until.map_or(len, |until| block.lower_bound(until));
-            let ahead = if end == len { self.ahead(&place)? } else { None };
+            let ahead = if end == len { self.ahead(&place) } else { None };
             while place.k < end {
                 let entry = block.entry(place.k);
                 self.key.truncate(shared);

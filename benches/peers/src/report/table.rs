@@ -27,6 +27,7 @@ pub fn markdown(report: &Report) -> String {
     head.iter().for_each(|(name, value)| line(&mut text, &format!("- {name}: {value}")));
     text.push_str(EXPLAINED);
     rows(&mut text, report);
+    rests(&mut text, report);
     syncs(&mut text, report);
     text
 }
@@ -50,7 +51,7 @@ fn rows(text: &mut String, report: &Report) {
     line(text, &format!("| line | dirkv | {} | to reach | |", names.join(" | ")));
     line(text, &format!("|---|---|{}---|---|", "---|".repeat(others.len())));
     for measured in &report.measured {
-        for metric in measured.metrics() {
+        for metric in measured.metrics().into_iter().filter(|metric| !metric.is_of_rest()) {
             let cells: Vec<String> = others.iter().map(|kind| cell(ratio(measured, metric, *kind))).collect();
             let reaches: Vec<&Reach> = measured.line.reaches.iter().filter(|reach| reach.metric == metric).collect();
             let bounds: Vec<String> = reaches.iter().map(|reach| bound(reach)).collect();
@@ -127,7 +128,7 @@ fn bound(reach: &Reach) -> String {
 /// A line as it is printed while the run goes on.
 pub fn short(measured: &Measured) -> String {
     let mut text = String::new();
-    for metric in measured.metrics() {
+    for metric in measured.metrics().into_iter().filter(|metric| !metric.is_of_rest()) {
         if metric != Metric::Rate {
             let _ = write!(text, "{} {}  ", absolute(measured, metric), metric.unit());
         }
@@ -138,6 +139,36 @@ pub fn short(measured: &Measured) -> String {
         }
     }
     text.trim_end().to_owned()
+}
+
+const RESTS: &str = "
+## What is left to a rest
+
+After each turn in which something was written an engine comes to rest before the next one's turn, and no figure above counts that. In
+percent, medians of the rounds: processor time of the rest over the time of the turn; bytes that the rest had written to the
+disk over those of the turn.
+
+";
+
+fn rests(text: &mut String, report: &Report) {
+    let has_rest = |measured: &&Measured| measured.metrics().iter().any(|metric| metric.is_of_rest());
+    let lines: Vec<&Measured> = report.measured.iter().filter(has_rest).collect();
+    if lines.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    text.push_str(RESTS);
+    line(text, &format!("| line | {} |", names.join(" | ")));
+    line(text, &format!("|---|{}", "---|".repeat(names.len())));
+    for measured in lines {
+        let median = |metric, kind| measured.of(metric, kind).map(|samples| number(Figure::of(&samples).median));
+        let cell = |kind: &Kind| match (median(Metric::RestBusy, *kind), median(Metric::RestWritten, *kind)) {
+            (Some(busy), Some(written)) => format!("{busy}; {written}"),
+            _ => "-".to_owned(),
+        };
+        let cells: Vec<String> = Kind::ALL.iter().map(cell).collect();
+        line(text, &format!("| {} | {} |", measured.line.title, cells.join(" | ")));
+    }
 }
 
 fn syncs(text: &mut String, report: &Report) {
@@ -214,6 +245,19 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("< 32 MiB private | met |"), "{text}");
+    }
+
+    #[test]
+    fn what_is_left_to_a_rest_has_a_table_of_its_own() {
+        let samples = [
+            (Metric::Rate, Kind::Dirkv, &[1.0][..]),
+            (Metric::RestBusy, Kind::Dirkv, &[2.5, 3.5, 30.0]),
+            (Metric::RestWritten, Kind::Dirkv, &[40.0]),
+        ];
+        let text = table(vec![measured("upsert.threads-1", &samples)]);
+        assert!(text.contains("1 thread | 3.50; 40.0 | - |"), "{text}");
+        assert!(!text.contains("at rest"), "{text}");
+        assert!(!table(vec![measured("get.threads-1", &[(Metric::Rate, Kind::Dirkv, &[1.0])])]).contains("to a rest"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod load;
 mod lock;
 mod open;
+mod rest;
 mod space;
 mod workers;
 
@@ -36,6 +37,10 @@ pub enum Metric {
     Disk,
     /// Time on the processor over time, in percent.
     Busy,
+    /// Time on the processor while the engine came to rest after a turn, over the time of the turn, in percent.
+    RestBusy,
+    /// Bytes written to the disk while the engine came to rest after a turn, over those of the turn, in percent.
+    RestWritten,
 }
 
 impl Metric {
@@ -55,7 +60,14 @@ impl Metric {
             Metric::Micros => "us",
             Metric::Disk => "x live bytes",
             Metric::Busy => "% of a core",
+            Metric::RestBusy => "% of a core for the turn, at rest",
+            Metric::RestWritten => "% of what the turn wrote, at rest",
         }
+    }
+
+    /// Whether it tells what no clock has seen.
+    pub fn is_of_rest(self) -> bool {
+        matches!(self, Metric::RestBusy | Metric::RestWritten)
     }
 }
 

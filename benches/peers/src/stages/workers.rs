@@ -5,6 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use super::rest::Turn;
 use super::{Beside, Metric, Plan, Sample, Stage, Who};
 use crate::Result;
 use crate::bench::Bench;
@@ -128,6 +129,7 @@ impl Stage for Threads<'_> {
     fn round(&mut self, round: u64) -> Result<Vec<Sample>> {
         let (engine, pace) = (self.engine.as_ref(), self.pace);
         let start = Barrier::new(self.works.len());
+        let turn = Turn::begin()?;
         let compacting = AtomicBool::new(self.common.plan.beside == Beside::Compaction);
         let results: Vec<Result<Outcome>> = thread::scope(|scope| {
             let compactor = scope.spawn(|| {
@@ -146,16 +148,16 @@ impl Stage for Threads<'_> {
             compacted.map(|()| results).unwrap_or_else(|error| vec![Err(error)])
         });
         let outcomes = results.into_iter().collect::<Result<Vec<_>>>()?;
-        if !self.common.plan.what.reads_only() {
-            engine.rest()?;
-        }
+        let at_rest = if self.common.plan.what.reads_only() { None } else { Some(turn.rest(engine)?) };
         let mut session = engine.session()?;
         // The raw limit's changes can't be read back.
         if self.common.kind.is_store() || self.common.plan.what.reads_only() {
             self.works.iter_mut().try_for_each(|work| work.verify(session.as_mut()))?;
         }
         self.common.check_shared(session.as_mut(), &outcomes)?;
-        self.common.samples(&outcomes)
+        let mut samples = self.common.samples(&outcomes)?;
+        samples.extend(at_rest.into_iter().flatten());
+        Ok(samples)
     }
 }
 

@@ -1,0 +1,65 @@
+//! What an engine of this process leaves to its rest, which no clock of a line sees: processor time, and bytes for the disk.
+
+use std::fs;
+use std::time::Instant;
+
+use super::{Metric, Sample};
+use crate::Result;
+use crate::engines::Engine;
+use crate::handoff::busy;
+
+/// This process at one moment.
+struct Used {
+    moment: Instant,
+    busy: u64,
+    written: u64,
+}
+
+impl Used {
+    fn now() -> Result<Used> {
+        Ok(Used { moment: Instant::now(), busy: busy(), written: written()? })
+    }
+}
+
+/// A turn that is being played.
+pub struct Turn(Used);
+
+impl Turn {
+    /// Begins.
+    pub fn begin() -> Result<Turn> {
+        Ok(Turn(Used::now()?))
+    }
+
+    /// Ends: the engine comes to rest.
+    pub fn rest(self, engine: &dyn Engine) -> Result<[Sample; 2]> {
+        let played = Used::now()?;
+        engine.rest()?;
+        let rested = Used::now()?;
+        let turn = (played.moment - self.0.moment).as_nanos().max(1) as f64;
+        let busy = rested.busy.saturating_sub(played.busy) as f64;
+        let (first, then) = (played.written - self.0.written, rested.written - played.written);
+        Ok([(Metric::RestBusy, 100.0 * busy / turn), (Metric::RestWritten, 100.0 * then as f64 / first.max(1) as f64)])
+    }
+}
+
+/// Bytes that this process has had written to the disk, or will have.
+fn written() -> Result<u64> {
+    let counts = fs::read_to_string("/proc/self/io")?;
+    write_bytes(&counts).ok_or_else(|| "no write_bytes in /proc/self/io".into())
+}
+
+fn write_bytes(counts: &str) -> Option<u64> {
+    counts.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_to_the_disk_is_counted_and_not_what_is_written_to_pipes() {
+        let counts = "rchar: 1\nwchar: 2\nread_bytes: 3\nwrite_bytes: 4096\ncancelled_write_bytes: 5\n";
+        assert_eq!((write_bytes(counts), write_bytes("wchar: 2\n")), (Some(4096), None));
+        assert!(written().is_ok());
+    }
+}
