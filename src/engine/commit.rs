@@ -193,7 +193,7 @@ impl<'a, 'h> Group<'a, 'h> {
         let heavy = self
             .applying
             .as_ref()
-            .is_some_and(|a| a.view.live().weight() as u64 > self.core.heaviest(self.voucher.capacity));
+            .is_some_and(|a| a.view.live().memory() as u64 > self.core.heaviest(self.voucher.capacity));
         if heavy || offset_of(self.run.end) + len as u64 > self.voucher.capacity {
             self.roll(FirstFrame { len: len as u64, operations: u64::from(body.operations()) })?;
         }

@@ -68,7 +68,7 @@ impl Core {
             table_entries: view.tables.iter().map(|t| t.len()).sum(),
             segments: view.memtables.len() as u64,
             log_bytes: view.memtables.iter().map(|m| offset_of(m.applied())).sum(),
-            memtable_bytes: view.memtables.iter().map(|m| m.weight() as u64).sum(),
+            memtable_bytes: view.memtables.iter().map(|m| m.memory() as u64).sum(),
             cache_bytes: self.files.cache.weight() + self.files.rows.weight(),
             cache_hits,
             cache_misses,

@@ -4,16 +4,19 @@
 use rustix::mm::{Advice, madvise};
 
 /// Has the system back what the vector has room for by huge pages, where it can: each small page is a page fault when it is first
-/// touched. For much memory that will be filled at once, as a huge page is there as a whole. (The first one stays in small pages: an
-/// allocator's word before the bytes has made one of them.)
+/// touched. For much memory that will be filled at once, as a huge page is there as a whole. (Where an allocator has written a word of
+/// its own before the bytes, the huge page around that one stays in small pages.)
 pub fn back_by_huge_pages(bytes: &mut Vec<u8>) {
     const PAGE: usize = 4 << 10;
     let (start, room) = (bytes.as_mut_ptr(), bytes.capacity());
-    // Whole pages within the vector's memory.
-    let skip = start.addr().next_multiple_of(PAGE) - start.addr();
-    let Some(len) = room.checked_sub(skip).map(|len| len - len % PAGE).filter(|len| *len > 0) else { return };
-    // SAFETY: advice, which changes no byte, about pages of a live allocation. A system that has no such pages refuses it.
-    let _ = unsafe { madvise(start.wrapping_add(skip).cast(), len, Advice::LinuxHugepage) };
+    if room == 0 {
+        return;
+    }
+    // All pages that hold a byte of it: with one left out at either end, no huge page could lie there.
+    let before = start.addr() % PAGE;
+    let len = (before + room).next_multiple_of(PAGE);
+    // SAFETY: advice, which changes no byte, about pages that are mapped. A system that has no such pages refuses it.
+    let _ = unsafe { madvise(start.wrapping_sub(before).cast(), len, Advice::LinuxHugepage) };
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn every_line_runs_and_every_answer_is_right() {
     }
     lines.iter().for_each(has_its_rounds);
     let upserts = lines.iter().find(|line| line["id"] == "upsert.threads-1").unwrap();
-    assert!(["RestBusy", "RestWritten"].iter().all(|metric| upserts["figures"][metric]["dirkv"].is_array()));
+    assert!(upserts["figures"]["RestBusy"]["dirkv"].is_array());
     // What the machine can do stands beside gets and short listings, too.
     for read in READS {
         let line = lines.iter().find(|line| line["id"] == read).unwrap_or_else(|| panic!("no line {read}"));

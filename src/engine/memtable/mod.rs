@@ -1,5 +1,6 @@
 //! The index of one log segment: every version of every key that its frames wrote, so that a reader at any `committed`
-//! sees a consistent cut. Keys and small values (whole frames, if many were read at once) lie in one arena; large values stay in the log. A hash table finds a key;
+//! sees a consistent cut. Keys and small values (whole frames, if many were read at once) lie in one arena; large values
+//! stay in the log. A hash table finds a key;
 //! the sorted order is made when a listing or a flush first asks for it.
 
 mod noted;
@@ -34,12 +35,12 @@ pub const MAX_INDEX: u64 = 1 << 30;
 /// How many operations are applied before readers get a turn.
 const TURN: u32 = 512;
 /// The arena grows by so much at least; what isn't touched takes no memory. With what an allocator adds it is a whole number of huge
-/// pages, which Linux then has begin where one can. A segment of 4 MiB fits with its keys.
+/// pages, which Linux then has begin where one can. Mostly a segment of 4 MiB fits with its keys.
 const ARENA_STEP: usize = (6 << 20) - 4096;
 /// The table of hashes grows so many times over, as growing finds a new place for each of its entries.
 const TABLE_GROWTH: usize = 4;
 
-/// One segment's index. Frames are applied or taken over under the follower's lock; readers come at any time, and may be the
+/// One segment's index. Frames are applied or taken over under the follower's lock, or before anybody else has it; readers come at any time, and may be the
 /// ones who index what waits.
 #[derive(Debug)]
 pub struct Memtable {
@@ -66,6 +67,8 @@ struct Inner {
     ranges: Arc<RangeSet>,
     /// What of the arena is not indexed yet.
     waiting: Option<Waiting>,
+    /// Whether it is in memory that another memtable left.
+    is_reused: bool,
     /// The bytes of the arena that only frames that were taken over need: those of all that waits, and later what is not a value.
     overhead: usize,
     /// The bytes of all values that stayed in the log.
@@ -222,9 +225,10 @@ impl Memtable {
         self.reading().buckets.contains(&hash(prefix))
     }
 
-    /// About how much memory it takes; less as long as frames wait.
-    pub fn weight(&self) -> usize {
-        self.inner.read().weight()
+    /// About how much memory it takes.
+    pub fn memory(&self) -> usize {
+        let inner = self.inner.read();
+        inner.weight() + inner.overhead
     }
 }
 

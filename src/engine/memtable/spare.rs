@@ -42,7 +42,8 @@ impl Inner {
         entries.clear();
         versions.clear();
         by_hash.clear();
-        Inner { arena, entries, versions, by_hash, ..Inner::default() }
+        let is_reused = arena.capacity() > 0;
+        Inner { arena, entries, versions, by_hash, is_reused, ..Inner::default() }
     }
 }
 

@@ -10,14 +10,14 @@ use crate::format::position::{Position, position};
 use crate::latch::{RwLockReadGuard, RwLockWriteGuard};
 use std::sync::atomic::Ordering;
 
-/// An index in which something waits takes no more than this, with what indexing that may add: other frames are indexed at once.
+/// An index in which something waits weighs no more than this, with what indexing that may add: other frames are indexed at once.
 const MOST: usize = 16 << 20;
 
 /// With so much in it an arena is moved to huge pages: a small store shall not take one.
 const LITTLE: usize = 256 << 10;
 
 /// Whole frames, one after the other, at the end of the arena.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// Where in the arena they begin, and where in the segment.
     at: usize,
@@ -82,16 +82,12 @@ impl Inner {
     /// missing from; false if it is too much.
     pub(super) fn keep_waiting(&mut self, frame: &Frame<'_>, offset: u64, keys: usize) -> bool {
         let waiting = self.waiting.take().unwrap_or(Waiting { at: self.arena.len(), offset, ..Waiting::default() });
-        let more = Waiting {
-            operations: waiting.operations + frame.operations(),
-            keys: waiting.keys.saturating_add(keys),
-            ..waiting
-        };
+        let more =
+            Waiting { operations: waiting.operations + frame.operations(), keys: waiting.keys + keys, ..waiting };
         let fits = self.weight() + self.overhead + frame.len() + more.weight() <= MOST;
         if fits {
             // What an earlier memtable left is there already.
-            let is_fresh = self.entries.capacity() == 0;
-            if is_fresh && self.arena.len() < LITTLE && self.arena.len() + frame.len() >= LITTLE {
+            if !self.is_reused && self.arena.len() < LITTLE && self.arena.len() + frame.len() >= LITTLE {
                 self.move_to_huge_pages(frame.len());
             }
             self.reserve(0, frame.len());
@@ -113,20 +109,16 @@ impl Inner {
 
     /// Indexes what waits, frames of the segment with this number.
     pub(super) fn index_waiting(&mut self, segment: u64) {
-        let Some(Waiting { operations, keys, .. }) = self.waiting else { return };
+        let Some(Waiting { mut at, mut offset, operations, keys }) = self.waiting.take() else { return };
         let (end, mut bytes) = (self.arena.len(), Vec::new());
         self.reserve(operations, keys);
-        while let Some(Waiting { at, offset, .. }) = self.waiting
-            && let Some(len) = Frame::claimed_len(&self.arena[at..end])
-        {
+        while let Some(len) = Frame::claimed_len(&self.arena[at..end]) {
             bytes.clear();
             bytes.extend_from_slice(&self.arena[at..at + len]);
             let revision = position(segment, offset + len as u64);
-            let frame = Frame::written(&bytes);
-            let applied = frame.each_op(|op| self.apply(op, revision, offset, Some(at), None));
+            let applied = Frame::written(&bytes).each_op(|op| self.apply(op, revision, offset, Some(at), None));
             applied.expect("its operations were looked at before it was kept");
-            self.waiting = Some(Waiting { at: at + len, offset: offset + len as u64, operations, keys });
+            (at, offset) = (at + len, offset + len as u64);
         }
-        self.waiting = None;
     }
 }

@@ -144,9 +144,9 @@ pub fn short(measured: &Measured) -> String {
 const RESTS: &str = "
 ## What is left to a rest
 
-After each turn in which something was written an engine comes to rest before the next one's turn, and no figure above counts that. In
-percent, medians of the rounds: processor time of the rest over the time of the turn; bytes that the rest had written to the
-disk over those of the turn.
+After each turn in which something was written an engine comes to rest before the next one's turn, and no figure above counts that. For
+the lines of threads, in percent, medians of the rounds: processor time of the rest over the time of the turn with its preparation and
+warm-up; bytes that the rest made dirty for the disk over those of the turn.
 
 ";
 
@@ -162,9 +162,9 @@ fn rests(text: &mut String, report: &Report) {
     line(text, &format!("|---|{}", "---|".repeat(names.len())));
     for measured in lines {
         let median = |metric, kind| measured.of(metric, kind).map(|samples| number(Figure::of(&samples).median));
-        let cell = |kind: &Kind| match (median(Metric::RestBusy, *kind), median(Metric::RestWritten, *kind)) {
-            (Some(busy), Some(written)) => format!("{busy}; {written}"),
-            _ => "-".to_owned(),
+        let cell = |kind: &Kind| {
+            let halves = [Metric::RestBusy, Metric::RestWritten].map(|metric| median(metric, *kind));
+            halves.map(|half| half.unwrap_or_else(|| "-".to_owned())).join("; ")
         };
         let cells: Vec<String> = Kind::ALL.iter().map(cell).collect();
         line(text, &format!("| {} | {} |", measured.line.title, cells.join(" | ")));
@@ -255,7 +255,7 @@ mod tests {
             (Metric::RestWritten, Kind::Dirkv, &[40.0]),
         ];
         let text = table(vec![measured("upsert.threads-1", &samples)]);
-        assert!(text.contains("1 thread | 3.50; 40.0 | - |"), "{text}");
+        assert!(text.contains("1 thread | 3.50; 40.0 | -; - |"), "{text}");
         assert!(!text.contains("at rest"), "{text}");
         assert!(!table(vec![measured("get.threads-1", &[(Metric::Rate, Kind::Dirkv, &[1.0])])]).contains("to a rest"));
     }

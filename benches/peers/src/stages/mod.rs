@@ -37,9 +37,9 @@ pub enum Metric {
     Disk,
     /// Time on the processor over time, in percent.
     Busy,
-    /// Time on the processor while the engine came to rest after a turn, over the time of the turn, in percent.
+    /// Time on the processor while the engine came to rest after a turn, over the time of the turn and its warm-up, in percent.
     RestBusy,
-    /// Bytes written to the disk while the engine came to rest after a turn, over those of the turn, in percent.
+    /// Bytes made dirty while the engine came to rest after a turn, over those of the turn, in percent.
     RestWritten,
 }
 

@@ -12,12 +12,12 @@ use crate::handoff::busy;
 struct Used {
     moment: Instant,
     busy: u64,
-    written: u64,
+    written: Option<u64>,
 }
 
 impl Used {
-    fn now() -> Result<Used> {
-        Ok(Used { moment: Instant::now(), busy: busy(), written: written()? })
+    fn now() -> Used {
+        Used { moment: Instant::now(), busy: busy(), written: written() }
     }
 }
 
@@ -26,26 +26,29 @@ pub struct Turn(Used);
 
 impl Turn {
     /// Begins.
-    pub fn begin() -> Result<Turn> {
-        Ok(Turn(Used::now()?))
+    pub fn begin() -> Turn {
+        Turn(Used::now())
     }
 
-    /// Ends: the engine comes to rest.
-    pub fn rest(self, engine: &dyn Engine) -> Result<[Sample; 2]> {
-        let played = Used::now()?;
+    /// Ends: the engine comes to rest. Of bytes there is no figure if the turn wrote none, or the system doesn't count them.
+    pub fn rest(self, engine: &dyn Engine) -> Result<Vec<Sample>> {
+        let played = Used::now();
         engine.rest()?;
-        let rested = Used::now()?;
+        let rested = Used::now();
         let turn = (played.moment - self.0.moment).as_nanos().max(1) as f64;
-        let busy = rested.busy.saturating_sub(played.busy) as f64;
-        let (first, then) = (played.written - self.0.written, rested.written - played.written);
-        Ok([(Metric::RestBusy, 100.0 * busy / turn), (Metric::RestWritten, 100.0 * then as f64 / first.max(1) as f64)])
+        let mut samples = vec![(Metric::RestBusy, 100.0 * rested.busy.saturating_sub(played.busy) as f64 / turn)];
+        if let (Some(before), Some(after), Some(then)) = (self.0.written, played.written, rested.written)
+            && after > before
+        {
+            samples.push((Metric::RestWritten, 100.0 * then.saturating_sub(after) as f64 / (after - before) as f64));
+        }
+        Ok(samples)
     }
 }
 
-/// Bytes that this process has had written to the disk, or will have.
-fn written() -> Result<u64> {
-    let counts = fs::read_to_string("/proc/self/io")?;
-    write_bytes(&counts).ok_or_else(|| "no write_bytes in /proc/self/io".into())
+/// Bytes that this process has made dirty, for the disk.
+fn written() -> Option<u64> {
+    write_bytes(&fs::read_to_string("/proc/self/io").ok()?)
 }
 
 fn write_bytes(counts: &str) -> Option<u64> {
@@ -60,6 +63,5 @@ mod tests {
     fn what_goes_to_the_disk_is_counted_and_not_what_is_written_to_pipes() {
         let counts = "rchar: 1\nwchar: 2\nread_bytes: 3\nwrite_bytes: 4096\ncancelled_write_bytes: 5\n";
         assert_eq!((write_bytes(counts), write_bytes("wchar: 2\n")), (Some(4096), None));
-        assert!(written().is_ok());
     }
 }

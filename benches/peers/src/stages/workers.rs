@@ -129,7 +129,7 @@ impl Stage for Threads<'_> {
     fn round(&mut self, round: u64) -> Result<Vec<Sample>> {
         let (engine, pace) = (self.engine.as_ref(), self.pace);
         let start = Barrier::new(self.works.len());
-        let turn = Turn::begin()?;
+        let turn = Turn::begin();
         let compacting = AtomicBool::new(self.common.plan.beside == Beside::Compaction);
         let results: Vec<Result<Outcome>> = thread::scope(|scope| {
             let compactor = scope.spawn(|| {
@@ -148,7 +148,7 @@ impl Stage for Threads<'_> {
             compacted.map(|()| results).unwrap_or_else(|error| vec![Err(error)])
         });
         let outcomes = results.into_iter().collect::<Result<Vec<_>>>()?;
-        let at_rest = if self.common.plan.what.reads_only() { None } else { Some(turn.rest(engine)?) };
+        let at_rest = if self.common.plan.what.reads_only() { Vec::new() } else { turn.rest(engine)? };
         let mut session = engine.session()?;
         // The raw limit's changes can't be read back.
         if self.common.kind.is_store() || self.common.plan.what.reads_only() {
@@ -156,7 +156,7 @@ impl Stage for Threads<'_> {
         }
         self.common.check_shared(session.as_mut(), &outcomes)?;
         let mut samples = self.common.samples(&outcomes)?;
-        samples.extend(at_rest.into_iter().flatten());
+        samples.extend(at_rest);
         Ok(samples)
     }
 }
