@@ -17,12 +17,11 @@ const ROOMS: [(&str, &[&str]); 8] = [
 ];
 
 /// Where `unsafe` may be written.
-const UNSAFE: [&str; 7] = [
+const UNSAFE: [&str; 6] = [
     "src/ffi/",
     "src/files/os",
     "src/files/shared_map.rs",
     "src/files/fork.rs",
-    "src/files/memory.rs",
     "src/files/prefetch.rs",
     "src/files/quiet_thread.rs",
 ];

@@ -88,8 +88,7 @@ fn log(pieces: Vec<Piece>, tail: &[u8]) {
     }
     log.extend_from_slice(tail);
     log.resize(log.len().max(1024), 0);
-    // The room of an arena, which takes memory only where it is touched.
-    let bound = (6 << 20) + 64 * log.len() + (1 << 16);
+    let bound = (4 << 20) + 64 * log.len() + (1 << 16);
     memory.put("log-1", log);
     let found = within(bound, || read(&memory));
     match found {

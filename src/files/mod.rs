@@ -6,7 +6,6 @@ pub mod filesystem;
 mod flock;
 pub mod fork;
 pub mod host;
-pub mod memory;
 pub mod names;
 pub mod os;
 pub mod prefetch;

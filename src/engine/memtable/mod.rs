@@ -34,9 +34,8 @@ const NONE: u32 = u32::MAX;
 pub const MAX_INDEX: u64 = 1 << 30;
 /// How many operations are applied before readers get a turn.
 const TURN: u32 = 512;
-/// The arena grows by so much at least; what isn't touched takes no memory. With what an allocator adds it is a whole number of huge
-/// pages, which Linux then has begin where one can. Mostly a segment of 4 MiB fits with its keys.
-const ARENA_STEP: usize = (6 << 20) - 4096;
+/// The arena grows by so much at least; what isn't touched takes no memory.
+const ARENA_STEP: usize = 4 << 20;
 /// The table of hashes grows so many times over, as growing finds a new place for each of its entries.
 const TABLE_GROWTH: usize = 4;
 
@@ -67,8 +66,6 @@ struct Inner {
     ranges: Arc<RangeSet>,
     /// What of the arena is not indexed yet.
     waiting: Option<Waiting>,
-    /// Whether it is in memory that another memtable left.
-    is_reused: bool,
     /// The bytes of the arena that only frames that were taken over need: those of all that waits, and later what is not a value.
     overhead: usize,
     /// The bytes of all values that stayed in the log.

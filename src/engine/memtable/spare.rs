@@ -42,8 +42,7 @@ impl Inner {
         entries.clear();
         versions.clear();
         by_hash.clear();
-        let is_reused = arena.capacity() > 0;
-        Inner { arena, entries, versions, by_hash, is_reused, ..Inner::default() }
+        Inner { arena, entries, versions, by_hash, ..Inner::default() }
     }
 }
 

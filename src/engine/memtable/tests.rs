@@ -239,6 +239,11 @@ fn what_is_taken_over_waits_until_the_filter_is_not_enough() {
     take_over(&table, &large).unwrap();
     assert!(!table.waits.load(Ordering::Relaxed) && table.inner.read().arena.len() < before + 100);
     assert_eq!(listed(&table, b"", Position::MAX).len(), 5);
+    // A batch is indexed at once.
+    let keys: Vec<[u8; 4]> = (0..100_u32).map(u32::to_be_bytes).collect();
+    take_over(&table, &puts(keys.iter().map(|key| &key[..]))).unwrap();
+    assert!(!table.waits.load(Ordering::Relaxed));
+    assert_eq!(listed(&table, b"", Position::MAX).len(), 105);
 }
 
 #[test]
@@ -290,7 +295,7 @@ fn an_index_weighs_the_same_however_its_frames_came() {
 }
 
 #[test]
-fn what_waits_is_bounded_and_may_fill_huge_pages() {
+fn what_waits_is_bounded() {
     const EACH: usize = 4000;
     let (table, mut written) = (empty(), 0_u32);
     while !(written > 0 && table.inner.read().waiting.is_none()) {

@@ -2,9 +2,8 @@
 //! asked that the filter can't answer: for a key that the filter may hold, whether a name is a bucket's, a listing, a change. Who
 //! opens a large store for a few keys mostly never asks.
 
-use super::{ARENA_STEP, Entry, Inner, Memtable, Written, hash};
+use super::{Entry, Inner, Memtable, Written, hash};
 use crate::engine::value::INLINE_MAX;
-use crate::files::memory::back_by_huge_pages;
 use crate::format::frame::{Frame, Op};
 use crate::format::position::{Position, position};
 use crate::latch::{RwLockReadGuard, RwLockWriteGuard};
@@ -13,8 +12,8 @@ use std::sync::atomic::Ordering;
 /// An index in which something waits weighs no more than this, with what indexing that may add: other frames are indexed at once.
 const MOST: usize = 16 << 20;
 
-/// With so much in it an arena is moved to huge pages: a small store shall not take one.
-const LITTLE: usize = 256 << 10;
+/// A frame with more operations is indexed at once: each costs less there than to be looked at twice.
+const FEW: usize = 16;
 
 /// Whole frames, one after the other, at the end of the arena.
 #[derive(Debug, Default)]
@@ -37,6 +36,9 @@ impl Memtable {
     /// The same as [`Memtable::apply`], but the frame may be indexed only when something is asked for that takes more than the
     /// filter. For many frames, as there are when a segment is read from its begin.
     pub fn take_over(&self, frame: &Frame<'_>, at: u64) -> Result<Position, &'static str> {
+        if frame.operations() > FEW {
+            return self.apply(frame, at);
+        }
         let (mut keys, mut may_wait) = (0, true);
         frame.each_op(|op| match op {
             Op::Put { key, value, .. } => {
@@ -86,10 +88,6 @@ impl Inner {
             Waiting { operations: waiting.operations + frame.operations(), keys: waiting.keys + keys, ..waiting };
         let fits = self.weight() + self.overhead + frame.len() + more.weight() <= MOST;
         if fits {
-            // What an earlier memtable left is there already.
-            if !self.is_reused && self.arena.len() < LITTLE && self.arena.len() + frame.len() >= LITTLE {
-                self.move_to_huge_pages(frame.len());
-            }
             self.reserve(0, frame.len());
             self.arena.extend_from_slice(frame.bytes());
             self.overhead += frame.len();
@@ -97,14 +95,6 @@ impl Inner {
         let waits = if fits { more } else { waiting };
         self.waiting = (waits.operations > 0).then_some(waits);
         fits
-    }
-
-    /// A third of an open's time were page faults.
-    fn move_to_huge_pages(&mut self, more: usize) {
-        let mut arena = Vec::with_capacity(ARENA_STEP.max(self.arena.len() + more));
-        back_by_huge_pages(&mut arena);
-        arena.extend_from_slice(&self.arena);
-        self.arena = arena;
     }
 
     /// Indexes what waits, frames of the segment with this number.
