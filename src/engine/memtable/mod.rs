@@ -1,7 +1,6 @@
 //! The index of one log segment: every version of every key that its frames wrote, so that a reader at any `committed`
 //! sees a consistent cut. Keys and small values (whole frames, if many were read at once) lie in one arena; large values
-//! stay in the log. A hash table finds a key;
-//! the sorted order is made when a listing or a flush first asks for it.
+//! stay in the log. A hash table finds a key; the sorted order is made when a listing or a flush first asks for it.
 
 mod noted;
 mod ordered;
@@ -39,8 +38,8 @@ const ARENA_STEP: usize = 4 << 20;
 /// The table of hashes grows so many times over, as growing finds a new place for each of its entries.
 const TABLE_GROWTH: usize = 4;
 
-/// One segment's index. Frames are applied or taken over under the follower's lock, or before anybody else has it; readers come at any time, and may be the
-/// ones who index what waits.
+/// One segment's index. Frames are applied or taken over under the follower's lock, or before anybody else has it; readers come
+/// at any time, and may be the ones who index what waits.
 #[derive(Debug)]
 pub struct Memtable {
     segment: Arc<Segment>,
@@ -137,7 +136,8 @@ impl Memtable {
         self.crc.load(Ordering::Acquire)
     }
 
-    /// Reads the segment's frames up to the offset `to` and applies them; returns where that ended.
+    /// Reads the segment's frames up to the offset `to` and applies them, or takes them over if there was none before; returns
+    /// where that ended.
     pub fn follow(&self, to: u64) -> Result<u64> {
         let from = (offset_of(self.applied()), self.crc());
         let is_first = from.0 == HEADER_LEN;

@@ -76,8 +76,8 @@ impl TableCursor {
     }
 
     /// Looks the next block of the same leaf up, and has the processor load it while this one is still being read: a listing
-    /// waits for memory more than for anything else. `None` if there is no such block, or
-    /// something is wrong with it, `Some(None)` if it isn't in the cache.
+    /// waits for memory more than for anything else. `None` if there is no such block, or something is wrong with it; `Some(None)`
+    /// if it isn't in the cache.
     fn ahead(&self, place: &Place) -> Option<Option<Block>> {
         if place.j + 1 == place.leaf.len() {
             return None;

@@ -96,9 +96,11 @@ fn a_visit_asks_the_cache_for_each_block_once() {
         assert!(visited(&table, b"", None).iter().eq(model.keys()));
         assert_eq!(cache.hits_and_misses(), (hits, blocks));
     }
-    // Into the block of the last key, and no further.
-    let (from, until) = (&b"b7\x01"[..], &b"b7\x02"[..]);
-    assert!(visited(&table, from, Some(until)).iter().eq(model.keys().filter(|key| (from..until).contains(&&key[..]))));
+    // Up to a key within a block, whose next one is not asked for.
+    let (from, until) = (&b"b0\x01000000"[..], &b"b0\x01000001"[..]);
+    let before = cache.hits_and_misses();
+    assert!(visited(&table, from, Some(until)).iter().eq(model.keys().take(1)));
+    assert_eq!(cache.hits_and_misses(), (before.0 + 1, before.1));
 }
 
 #[test]
