@@ -34,7 +34,7 @@ impl Backend {
         self.enter()?;
         let mut full = Key::unset();
         full.set(bucket.as_ref(), key.as_ref())?;
-        Ok(self.read(&self.engine.snapshot()?, &full, |_| Ok(()))?.is_some())
+        self.read(&full, |_| Ok(true), |_| Ok(false))
     }
 
     /// The value.
@@ -44,9 +44,7 @@ impl Backend {
         self.enter()?;
         let mut full = Key::unset();
         full.set(bucket.as_ref(), key.as_ref())?;
-        let view = self.engine.snapshot()?;
-        let value = self.read(&view, &full, |item| Ok(item.bytes()?.into_owned()))?;
-        value.map_or_else(|| Err(self.absent_value(&view, &full)), Ok)
+        self.read(&full, |item| Ok(item.bytes()?.into_owned()), |view| Err(self.absent_value(view, &full)))
     }
 
     /// The value, into the start of `out` if it fits.
@@ -56,14 +54,13 @@ impl Backend {
         self.enter()?;
         let mut full = Key::unset();
         full.set(bucket.as_ref(), key.as_ref())?;
-        let view = self.engine.snapshot()?;
-        let fit = self.read(&view, &full, |item| {
+        let copy = |item: engine::Item<'_>| {
             let len = item.len();
             let Some(out) = out.get_mut(..len) else { return Ok(Fit::TooSmall(len)) };
             item.copy_to(out)?;
             Ok(Fit::Copied(len))
-        })?;
-        fit.map_or_else(|| Err(self.absent_value(&view, &full)), Ok)
+        };
+        self.read(&full, copy, |view| Err(self.absent_value(view, &full)))
     }
 
     /// The value with its expiry and revision.
@@ -73,24 +70,32 @@ impl Backend {
         self.enter()?;
         let name = key.as_ref();
         let key = Key::new(bucket.as_ref(), name)?;
-        let found = self.read(&self.engine.snapshot()?, &key, |item| {
+        let all = |item: engine::Item<'_>| {
             Ok(Item {
                 name: super::name::decode(name)?,
                 value: item.bytes()?.into_owned(),
                 expires: ttl::expires(item.tag),
                 revision: item.revision,
             })
-        })?;
-        found.ok_or_else(|| write::absent(&key))
+        };
+        self.read(&key, all, |_| Err(write::absent(&key)))
     }
 
-    /// What `f` makes of the unexpired value of `key`. The system's clock is read only if the value
-    /// can expire.
-    fn read<R>(&self, view: &Snapshot, key: &[u8], f: impl FnOnce(engine::Item<'_>) -> Result<R>) -> Result<Option<R>> {
+    /// What `f` makes of the unexpired value of `key`, or `absent` of a cut in which there is none. The system's clock is read only if
+    /// the value can expire.
+    #[inline]
+    fn read<R>(
+        &self,
+        key: &[u8],
+        f: impl FnOnce(engine::Item<'_>) -> Result<R>,
+        absent: impl FnOnce(&Snapshot) -> Result<R>,
+    ) -> Result<R> {
         let asked = self.clock.ask();
-        let is_past = |item: &engine::Item<'_>| self.clock.is_past(item.tag, asked);
-        let found = view.get(key, |item| if is_past(&item) { Ok(None) } else { f(item).map(Some) })?;
-        Ok(found.flatten())
+        let unexpired = |item: engine::Item<'_>| match self.clock.is_past(item.tag, asked) {
+            true => Ok(None),
+            false => f(item).map(Some),
+        };
+        self.engine.get(key, unexpired, absent)
     }
 
     /// Why there is no value: the name may be one of a bucket (that of the locks, which a key's name can meet, is none to callers).

@@ -249,8 +249,7 @@ pub(super) fn live<R>(
     now: i64,
     f: impl FnOnce(Item<'_>) -> Result<R>,
 ) -> Result<Option<R>> {
-    let found = view.get(key, |item| if ttl::is_expired(item.tag, now) { Ok(None) } else { f(item).map(Some) })?;
-    Ok(found.flatten())
+    view.get(key, |item| if ttl::is_expired(item.tag, now) { Ok(None) } else { f(item).map(Some) })
 }
 
 /// Whether an unexpired item lies in the bucket whose prefix this is. The clock is asked only if there may be one.

@@ -157,6 +157,21 @@ impl Engine {
         }
     }
 
+    /// What `found` makes of the key's newest version as of now; if it is absent or deleted, or `found` makes nothing of it, what
+    /// `absent` makes of the same cut.
+    #[inline]
+    pub fn get<R>(
+        &self,
+        key: &[u8],
+        found: impl FnOnce(Item<'_>) -> Result<Option<R>>,
+        absent: impl FnOnce(&Snapshot) -> Result<R>,
+    ) -> Result<R> {
+        match &self.alone {
+            None => self.core.get(key, found, absent),
+            Some(alone) => alone.core()?.get(key, found, absent),
+        }
+    }
+
     /// The cut at the end of the log. A power cut or a failed sync may take it back, so nobody is told of it: it only shows
     /// whether a request is worth trying.
     pub fn foresight(&self) -> Result<Snapshot> {

@@ -14,6 +14,7 @@
 
 use super::source::{State, Version};
 use super::value::Stored;
+use crate::files::prefetch::{LINE, prefetch};
 use crate::format::position::Position;
 use crate::sabotage::{self, Sabotage};
 use arc_swap::{ArcSwapAny, Guard};
@@ -35,6 +36,10 @@ const PART: u64 = 16;
 const REST: u64 = 4;
 /// A key and its value are joined on the stack up to this length.
 const JOINED: usize = 2 << 10;
+/// The mark of a place where nothing was yet.
+const EMPTY: u32 = 0;
+/// The bits of a tag that say how many cache lines its row has, or that it has more.
+const LINES: u32 = 0x1f;
 /// What a row takes beside its key and value, its part of a set included.
 const OVERHEAD: usize = size_of::<Row>() + 3 * size_of::<usize>() + size_of::<Set>() / 2;
 
@@ -53,7 +58,7 @@ type Shared = Option<ThinArc<Row, u8>>;
 #[derive(Default)]
 #[repr(align(64))]
 struct Set {
-    /// 0: an empty place.
+    /// The mark of a row that is or was there, and how many lines it has.
     tags: [AtomicU32; WAYS],
     rows: [ArcSwapAny<Shared>; WAYS],
     next: AtomicUsize,
@@ -71,6 +76,29 @@ pub struct RowCache {
     hand: AtomicUsize,
 }
 
+/// The row at the place of a hash, if there is one; whether it is that of a key and of some tables is to be seen.
+pub struct Likely(Option<Guard<Shared>>);
+
+impl Likely {
+    /// Nothing was looked for.
+    pub const UNKNOWN: Likely = Likely(None);
+
+    #[inline]
+    fn row(self, epoch: u64, key: &[u8]) -> Option<Hit> {
+        let guard = self.0?;
+        let found = guard.as_ref()?;
+        let row = &found.header.header;
+        let believed = row.epoch == epoch || sabotage::is(Sabotage::RowOfOtherTables);
+        if !believed || found.slice.get(..row.key_len) != Some(key) {
+            return None;
+        }
+        if !row.used.load(Relaxed) {
+            row.used.store(true, Relaxed);
+        }
+        Some(Hit(guard))
+    }
+}
+
 /// A row that was found; it lives as long as this.
 pub struct Hit(Guard<Shared>);
 
@@ -84,15 +112,23 @@ impl Hit {
     }
 }
 
-/// By what a row is known in its set.
+/// By what a row is known in its set, but for its lines; never that of an empty place.
 #[inline]
 fn mark(hash: u64) -> u32 {
-    (hash >> 32) as u32 | 1
+    ((hash >> 32) as u32 & !LINES) | (LINES + 1)
 }
 
-/// Where in the set the tag is.
-fn way_of(set: &Set, tag: u32) -> Option<usize> {
-    set.tags.iter().position(|known| known.load(Relaxed) == tag)
+/// How many cache lines the row lies in, as its tag says it.
+fn lines(row: &Shared) -> u32 {
+    let Some(row) = row else { return 0 };
+    let (start, len) = (row.as_ptr().addr() % LINE, size_of::<Row>() + 2 * size_of::<usize>() + row.slice.len());
+    u32::try_from((start + len).div_ceil(LINE)).map_or(LINES, |lines| lines.min(LINES))
+}
+
+/// Where in the set the row with this mark is, or was.
+#[inline]
+fn way_of(set: &Set, mark: u32) -> Option<usize> {
+    set.tags.iter().position(|tag| tag.load(Relaxed) & !LINES == mark)
 }
 
 fn weight(row: &Shared) -> u64 {
@@ -124,13 +160,22 @@ impl RowCache {
         self.sets.len() * CHUNK
     }
 
-    /// The row of the key, whose hash is given, in the tables of this epoch.
+    /// The row that is likely that of the key with this hash. The processor loads it meanwhile, so ask early: what is
+    /// looked up in between costs nothing then.
     #[inline]
-    pub fn get(&self, epoch: u64, key: &[u8], hash: u64) -> Option<Hit> {
-        let (place, before) = self.places_of(hash);
-        match self.find(place, epoch, key, hash) {
-            Some((_, hit)) => Some(hit),
-            None => self.moved(before?, place, epoch, key, hash),
+    pub fn likely(&self, hash: u64) -> Likely {
+        Likely(self.look(self.places_of(hash).0, hash).map(|(_, guard)| guard))
+    }
+
+    /// The row of the key, whose hash is given, in the tables of this epoch, if it is the likely one or has to move.
+    #[inline]
+    pub fn get(&self, likely: Likely, epoch: u64, key: &[u8], hash: u64) -> Option<Hit> {
+        match likely.row(epoch, key) {
+            Some(hit) => Some(hit),
+            None => {
+                let (place, before) = self.places_of(hash);
+                self.moved(before?, place, epoch, key, hash)
+            }
         }
     }
 
@@ -138,38 +183,25 @@ impl RowCache {
     /// a row: a hit pushes nothing out.
     #[inline(never)]
     fn moved(&self, before: usize, place: usize, epoch: u64, key: &[u8], hash: u64) -> Option<Hit> {
-        let (way, hit) = self.find(before, epoch, key, hash)?;
+        let (way, guard) = self.look(before, hash)?;
+        let hit = Likely(Some(guard)).row(epoch, key)?;
         let (old, new) = (self.set(before), self.set(place));
         let empty = || new.rows.iter().position(|row| row.load().is_none());
         if let Some(free) = way_of(new, mark(hash)).or_else(empty) {
-            new.tags[free].store(mark(hash), Relaxed);
-            self.replace(new, free, hit.0.clone());
-            old.tags[way].store(0, Relaxed);
-            self.replace(old, way, None);
+            self.replace(new, free, mark(hash), hit.0.clone());
+            self.replace(old, way, EMPTY, None);
         }
         Some(hit)
     }
 
-    /// The row in that set, and where in it.
+    /// The row in that set with the mark of this hash, and where in it.
     #[inline]
-    fn find(&self, set: usize, epoch: u64, key: &[u8], hash: u64) -> Option<(usize, Hit)> {
-        let (set, tag) = (self.made(set)?, mark(hash));
-        for (way, (known, row)) in set.tags.iter().zip(&set.rows).enumerate() {
-            if known.load(Relaxed) != tag {
-                continue;
-            }
-            let guard = row.load();
-            let Some(found) = guard.as_ref() else { continue };
-            let row = &found.header.header;
-            let believed = row.epoch == epoch || sabotage::is(Sabotage::RowOfOtherTables);
-            if believed && found.slice.get(..row.key_len) == Some(key) {
-                if !row.used.load(Relaxed) {
-                    row.used.store(true, Relaxed);
-                }
-                return Some((way, Hit(guard)));
-            }
-        }
-        None
+    fn look(&self, set: usize, hash: u64) -> Option<(usize, Guard<Shared>)> {
+        let set = self.made(set)?;
+        let way = way_of(set, mark(hash))?;
+        let guard = set.rows[way].load();
+        prefetch(guard.as_ref()?.as_ptr(), (set.tags[way].load(Relaxed) & LINES) as usize);
+        Some((way, guard))
     }
 
     /// Which set a hash belongs to, and to which other it did before there were twice as many. The low bits are also those by
@@ -207,10 +239,9 @@ impl RowCache {
             Some(way) => way,
             None => {
                 let Some(way) = self.free_way(set) else { return };
-                set.tags[way].store(mark(hash), Relaxed);
                 // Read once already, before the number of sets doubled?
                 if !self.forget(before, hash) && !has_room {
-                    return self.replace(set, way, None);
+                    return self.replace(set, way, mark(hash), None);
                 }
                 way
             }
@@ -222,7 +253,7 @@ impl RowCache {
         let mut bytes = SmallVec::<[u8; JOINED]>::from_slice(version.key);
         bytes.extend_from_slice(&value);
         let row = Some(ThinArc::from_header_and_slice(row, &bytes));
-        self.replace(set, way, row);
+        self.replace(set, way, mark(hash), row);
         self.shrink();
     }
 
@@ -230,8 +261,7 @@ impl RowCache {
     fn forget(&self, before: Option<usize>, hash: u64) -> bool {
         let Some(set) = before.and_then(|before| self.made(before)) else { return false };
         let Some(way) = way_of(set, mark(hash)) else { return false };
-        set.tags[way].store(0, Relaxed);
-        self.replace(set, way, None);
+        self.replace(set, way, EMPTY, None);
         true
     }
 
@@ -247,7 +277,7 @@ impl RowCache {
 
     /// An empty place, or that of a row that wasn't read lately.
     fn free_way(&self, set: &Set) -> Option<usize> {
-        let way = way_of(set, 0).unwrap_or_else(|| {
+        let way = way_of(set, EMPTY).unwrap_or_else(|| {
             self.grow();
             set.next.fetch_add(1, Relaxed) % WAYS
         });
@@ -255,7 +285,8 @@ impl RowCache {
         (!was_read).then_some(way)
     }
 
-    fn replace(&self, set: &Set, way: usize, row: Shared) {
+    fn replace(&self, set: &Set, way: usize, mark: u32, row: Shared) {
+        set.tags[way].store(mark | lines(&row), Relaxed);
         self.weight.fetch_add(weight(&row), Relaxed);
         let old = set.rows[way].swap(row);
         self.weight.fetch_sub(weight(&old), Relaxed);
@@ -274,7 +305,7 @@ impl RowCache {
                 let unread =
                     set.rows[way].load().as_ref().is_some_and(|row| !row.header.header.used.swap(false, Relaxed));
                 if unread {
-                    self.replace(set, way, None);
+                    self.replace(set, way, set.tags[way].load(Relaxed) & !LINES, None);
                 }
             }
         }

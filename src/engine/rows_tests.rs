@@ -13,8 +13,12 @@ fn version<'a>(key: &'a [u8], value: &'a [u8]) -> Version<'a> {
     Version { key, revision: 7, state: State::Live { tag: 9, stored: Stored::Inline(value) } }
 }
 
+fn row(rows: &RowCache, epoch: u64, key: &[u8]) -> Option<Hit> {
+    rows.get(rows.likely(hash(key)), epoch, key, hash(key))
+}
+
 fn value(rows: &RowCache, epoch: u64, key: &[u8]) -> Option<Vec<u8>> {
-    let hit = rows.get(epoch, key, hash(key))?;
+    let hit = row(rows, epoch, key)?;
     let item = hit.version(key)?.item()?;
     assert_eq!((item.revision, item.tag), (7, 9));
     Some(item.bytes().unwrap().into_owned())
@@ -22,7 +26,7 @@ fn value(rows: &RowCache, epoch: u64, key: &[u8]) -> Option<Vec<u8>> {
 
 /// What a read does that finds `value` in the tables.
 fn read(rows: &RowCache, epoch: u64, key: &[u8], value: &[u8]) {
-    if rows.get(epoch, key, hash(key)).is_none() {
+    if row(rows, epoch, key).is_none() {
         rows.offer(epoch, &version(key, value), hash(key));
     }
 }
@@ -57,13 +61,32 @@ fn a_row_of_other_tables_is_not_believed_but_replaced() {
     assert_eq!(rows.weight(), (OVERHEAD + 8) as u64);
 }
 
+/// How many lines are loaded ahead of a row is its own length, whatever row was there before.
+#[test]
+fn a_tag_says_how_many_cache_lines_its_row_has() {
+    let rows = RowCache::new(4 << 20);
+    let set = rows.set(rows.places_of(hash(b"key")).0);
+    let tag = || set.tags[way_of(set, mark(hash(b"key"))).unwrap()].load(Relaxed);
+    for (epoch, len) in [(1, 1), (2, 1024), (3, 10), (4, 64 << 10)] {
+        (0..2).for_each(|_| read(&rows, epoch, b"key", &vec![7; len]));
+        let all = (size_of::<Row>() + 2 * size_of::<usize>() + 3 + len) / LINE;
+        let said = (tag() & LINES) as usize;
+        assert!(
+            (all..=all + 2).contains(&said) || (said == LINES as usize && all > said),
+            "{said} lines for {len} bytes"
+        );
+        assert_eq!((tag() & !LINES, tag() == EMPTY), (mark(hash(b"key")), false));
+    }
+    (0..64).for_each(|low| assert_ne!(mark(low << 32), EMPTY));
+}
+
 #[test]
 fn what_is_no_value_is_not_kept() {
     let rows = RowCache::new(1 << 20);
     for _ in 0..3 {
         rows.offer(1, &Version { key: b"key", revision: 7, state: State::Tombstone }, hash(b"key"));
     }
-    assert!(rows.get(1, b"key", hash(b"key")).is_none() && rows.weight() == 0);
+    assert!(row(&rows, 1, b"key").is_none() && rows.weight() == 0);
 }
 
 #[test]

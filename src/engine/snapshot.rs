@@ -4,6 +4,7 @@ use super::Core;
 use super::index::View;
 use super::memtable::hash;
 use super::merge::{Merge, Mode};
+use super::rows::Likely;
 use super::source::{Source, Version};
 use super::value::Item;
 use crate::error::Result;
@@ -22,6 +23,21 @@ pub struct Snapshot {
 }
 
 impl Core {
+    /// What `found` makes of the key's newest version as of now; if it is absent or deleted, or `found` makes nothing of it, what
+    /// `absent` makes of the same cut.
+    #[inline]
+    pub fn get<R>(
+        &self,
+        key: &[u8],
+        found: impl FnOnce(Item<'_>) -> Result<Option<R>>,
+        absent: impl FnOnce(&Snapshot) -> Result<R>,
+    ) -> Result<R> {
+        let hash = hash(key);
+        let likely = self.files.rows.likely(hash);
+        let snapshot = self.snapshot()?;
+        snapshot.find(key, hash, likely, found)?.map_or_else(|| absent(&snapshot), Ok)
+    }
+
     /// The cut at `committed`: no lock and no system call unless the index is behind.
     pub fn snapshot(&self) -> Result<Snapshot> {
         loop {
@@ -64,10 +80,19 @@ impl Snapshot {
         self.seen.set(self.seen.get().max(revision));
     }
 
-    /// Calls `f` with the newest version of the key; `None` if it is absent or deleted.
+    /// What `f` makes of the newest version of the key; `None` if it is absent or deleted.
+    pub fn get<R>(&self, key: &[u8], f: impl FnOnce(Item<'_>) -> Result<Option<R>>) -> Result<Option<R>> {
+        self.find(key, hash(key), Likely::UNKNOWN, f)
+    }
+
     #[inline]
-    pub fn get<R>(&self, key: &[u8], f: impl FnOnce(Item<'_>) -> Result<R>) -> Result<Option<R>> {
-        let hash = hash(key);
+    fn find<R>(
+        &self,
+        key: &[u8],
+        hash: u64,
+        likely: Likely,
+        f: impl FnOnce(Item<'_>) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
         let mut hidden = 0;
         for table in self.view.memtables.iter().rev().filter(|table| table.may_tell(hash)) {
             let table = table.read();
@@ -76,7 +101,7 @@ impl Snapshot {
                 return self.answer(version, hidden, f);
             }
         }
-        if let Some(row) = self.view.rows.get(self.view.epoch, key, hash)
+        if let Some(row) = self.view.rows.get(likely, self.view.epoch, key, hash)
             && let Some(version) = row.version(key)
         {
             return self.answer(version, hidden, f);
@@ -89,7 +114,7 @@ impl Snapshot {
         key: &[u8],
         hash: u64,
         mut hidden: Position,
-        f: impl FnOnce(Item<'_>) -> Result<R>,
+        f: impl FnOnce(Item<'_>) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         let (mut f, mut over) = (Some(f), 0);
         for table in self.view.tables.iter().rev() {
@@ -118,11 +143,11 @@ impl Snapshot {
         &self,
         version: Version<'_>,
         hidden: Position,
-        f: impl FnOnce(Item<'_>) -> Result<R>,
+        f: impl FnOnce(Item<'_>) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
         self.note(version.revision.max(hidden));
         match version.item() {
-            Some(item) if item.revision >= hidden => f(item).map(Some),
+            Some(item) if item.revision >= hidden => f(item),
             _ => Ok(None),
         }
     }

@@ -1,20 +1,20 @@
 //! A hint to the processor: memory that will be read soon.
 #![allow(unsafe_code)]
 
-/// Has the processor bring the bytes into its caches (but for a rest shorter than a line), many lines at a time, while it goes
-/// on with something else. Where the language has no such hint yet, nothing is done.
+/// The bytes of a cache line.
+pub const LINE: usize = 64;
+
+/// Has the processor bring the lines from `start` on into its caches, many at a time, while it goes on with something else.
+/// Nothing is read, so that what lies there, if anything does, may be freed or change. Where the language has no such hint yet,
+/// nothing is done.
 #[inline]
-pub fn prefetch(bytes: &[u8]) {
+pub fn prefetch<T>(start: *const T, lines: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in bytes.as_chunks::<LINE>().0 {
+    for line in 0..lines {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, which neither faults nor changes anything, for bytes that are there.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        // SAFETY: a hint, which neither faults nor changes anything, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.cast::<i8>().wrapping_add(line * LINE)) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = bytes;
+    let _ = (start, lines);
 }
-
-/// The bytes of a cache line.
-#[cfg(target_arch = "x86_64")]
-const LINE: usize = 64;

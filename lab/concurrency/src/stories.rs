@@ -247,7 +247,7 @@ pub fn panics() {
     engine.commit(Box::new(Put(b"d"))).expect("a commit after all that");
     let view = engine.snapshot().expect("a snapshot");
     for (key, told) in [b"a", b"b", b"c"].iter().zip(told) {
-        let there = view.get(*key, |_| Ok(())).expect("a look").is_some();
+        let there = view.get(*key, |_| Ok(Some(()))).expect("a look").is_some();
         match told {
             Ok(Ok(_)) => assert!(there, "{key:?} was promised"),
             Ok(Err(e)) => assert_eq!(e.code, Code::Uncertain, "{e}"),

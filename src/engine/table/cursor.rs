@@ -3,7 +3,7 @@
 use super::Table;
 use crate::engine::source::{Source, Version, Visit};
 use crate::error::Result;
-use crate::files::prefetch::prefetch;
+use crate::files::prefetch::{LINE, prefetch};
 use crate::format::position::Position;
 use crate::format::table::block::Block;
 use crate::format::table::node::Node;
@@ -84,7 +84,7 @@ impl TableCursor {
         }
         // What is wrong is told by who comes to the block.
         let block = self.table.cached_block(&place.leaf, place.j + 1).ok()?;
-        block.iter().for_each(|block| prefetch(block.bytes()));
+        block.iter().for_each(|block| prefetch(block.bytes().as_ptr(), block.bytes().len() / LINE));
         Some(block)
     }
 

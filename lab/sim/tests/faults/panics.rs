@@ -69,7 +69,7 @@ fn a_request_that_panics_leaves_nobody_waiting_and_nothing_in_the_index() {
         engine
     });
     let view = engine.snapshot().unwrap();
-    let there = |key: &[u8]| view.get(key, |_| Ok(())).unwrap().is_some();
+    let there = |key: &[u8]| view.get(key, |_| Ok(Some(()))).unwrap().is_some();
     assert_eq!([b"a", b"c", b"d"].map(|key| there(key)), [false, false, true]);
     assert_eq!(engine.check().unwrap(), [""; 0]);
 }
