@@ -18,9 +18,9 @@ use std::sync::OnceLock;
 /// and a twentieth for other compilers and C libraries. To change one, run `make counts`. A bound may go down with any commit
 /// that made its path faster; it goes up only with the reason in the commit's message.
 const BOUNDS: [Bound; 8] = [
-    Bound { path: "row", what: "get of 1 KiB in the cache of rows", most: 1_530 },
+    Bound { path: "row", what: "get of 1 KiB in the cache of rows", most: 1_490 },
     Bound { path: "block", what: "get of 1 KiB in a table's cached block, the first of its key", most: 4_150 },
-    Bound { path: "memtable", what: "get of 1 KiB in a memtable", most: 1_440 },
+    Bound { path: "memtable", what: "get of 1 KiB in a memtable", most: 1_400 },
     Bound { path: "absent", what: "get of a key that a table's filter knows is absent", most: 3_130 },
     Bound { path: "upsert", what: "upsert of 200 B", most: 7_590 },
     Bound { path: "batch", what: "upsert of 1,000 x 200 B, an item", most: 1_650 },

@@ -60,12 +60,18 @@ impl Key {
         Ok(made)
     }
 
-    /// Makes this one the key `key` of the bucket `bucket`. (In place, as moving it costs a read more than making it.)
+    /// Makes this one the key `key` of the bucket `bucket`; after an error it is none. (In place, as moving it costs a read more
+    /// than making it.)
     #[inline]
     pub fn set(&mut self, bucket: &[u8], key: &[u8]) -> Result<()> {
-        if !self.set_plain(bucket, key) {
-            *self = Key::bucket(bucket)?.child(&Label::plain("key"), key)?;
-        }
+        if self.set_plain(bucket, key) { Ok(()) } else { self.set_any(bucket, key) }
+    }
+
+    /// The same for all names. (Apart, so that what it needs of the stack is no part of every read.)
+    #[cold]
+    #[inline(never)]
+    fn set_any(&mut self, bucket: &[u8], key: &[u8]) -> Result<()> {
+        *self = Key::bucket(bucket)?.child(&Label::plain("key"), key)?;
         Ok(())
     }
 
@@ -77,8 +83,9 @@ impl Key {
         if is_long || matches!(key.first(), None | Some(b'.')) || bucket.last() == Some(&b'/') || !is_plain(key) {
             return false;
         }
-        // Built in an array: growing a vector piece by piece costs more than all the rest.
-        let mut built = [0; INLINE];
+        // Built in its array: growing a vector piece by piece costs more than all the rest.
+        self.0 = SmallVec::from_buf([0; INLINE]);
+        let Ok(built) = <&mut [u8; INLINE]>::try_from(&mut self.0[..]) else { return false };
         // The highest bit of each byte with which a component begins.
         let (mut begins, mut depth) = (0x80, 1);
         for (eight, place) in bucket.chunks(8).zip(built.as_chunks_mut().0) {
@@ -91,7 +98,7 @@ impl Key {
             if begins & (slashes | words::find(b'.', word)) != 0 {
                 return false;
             }
-            (begins, depth) = (slashes >> 56, depth + slashes.count_ones() as usize);
+            (begins, depth) = (slashes >> 56, depth + words::count(slashes));
             // SEPARATOR is 1.
             *place = (word & !((slashes >> 7) * 0xff) | slashes >> 7).to_le_bytes();
         }
@@ -104,7 +111,7 @@ impl Key {
             len += 1;
         }
         built[len..len + key.len()].copy_from_slice(key);
-        self.0 = SmallVec::from_buf_and_len(built, len + key.len());
+        self.0.truncate(len + key.len());
         true
     }
 

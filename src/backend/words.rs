@@ -15,12 +15,18 @@ pub fn every(bytes: &[u8], holds: impl Fn(u64) -> bool) -> bool {
     }
 }
 
-/// At most eight bytes, the first as the lowest, filled up with letters.
+/// At most eight bytes, the first as the lowest, filled up with letters. (A copy of so few would be a call.)
 #[inline]
 pub fn filled_up(bytes: &[u8]) -> u64 {
-    let mut word = [b'a'; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    let word = match (bytes.first_chunk(), bytes.last_chunk()) {
+        // The two halves may overlap.
+        (Some(first), Some(last)) => {
+            let [first, last] = [first, last].map(|four| u64::from(u32::from_le_bytes(*four)));
+            first | last << (8 * (bytes.len() - 4))
+        }
+        _ => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    word | (EACH * u64::from(b'a')).checked_shl(8 * bytes.len() as u32).unwrap_or(0)
 }
 
 /// Whether all bytes are ASCII and at least `least`.
@@ -44,6 +50,12 @@ pub fn find(byte: u8, word: u64) -> u64 {
     !unlike.wrapping_add(HIGHEST - EACH) & HIGHEST
 }
 
+/// How many bytes were found: those with the highest bit set, in a word that has no other bit.
+#[inline]
+pub fn count(found: u64) -> usize {
+    ((found >> 7).wrapping_mul(EACH) >> 56) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +76,15 @@ mod tests {
             if bytes.is_ascii() && byte.is_ascii() {
                 let found = bytes.map(|b| if b == byte { 0x80 } else { 0 });
                 prop_assert_eq!(find(byte, word), u64::from_le_bytes(found));
+                prop_assert_eq!(count(find(byte, word)), bytes.iter().filter(|b| **b == byte).count());
             }
+        }
+
+        #[test]
+        fn a_short_word_is_filled_up_with_letters(bytes in prop::collection::vec(any::<u8>(), 0..=8)) {
+            let mut full = [b'a'; 8];
+            full[..bytes.len()].copy_from_slice(&bytes);
+            prop_assert_eq!(filled_up(&bytes), u64::from_le_bytes(full));
         }
 
         #[test]
