@@ -60,8 +60,8 @@ impl Key {
         Ok(made)
     }
 
-    /// Makes this one the key `key` of the bucket `bucket`; after an error it is none. (In place, as moving it costs a read more
-    /// than making it.)
+    /// Makes this one the key `key` of the bucket `bucket`; an error leaves it as no key to go on with. (In place, as moving it
+    /// costs a read more than making it.)
     #[inline]
     pub fn set(&mut self, bucket: &[u8], key: &[u8]) -> Result<()> {
         if self.set_plain(bucket, key) { Ok(()) } else { self.set_any(bucket, key) }

@@ -18,6 +18,7 @@ pub fn every(bytes: &[u8], holds: impl Fn(u64) -> bool) -> bool {
 /// At most eight bytes, the first as the lowest, filled up with letters. (A copy of so few would be a call.)
 #[inline]
 pub fn filled_up(bytes: &[u8]) -> u64 {
+    debug_assert!(bytes.len() <= 8);
     let word = match (bytes.first_chunk(), bytes.last_chunk()) {
         // The two halves may overlap.
         (Some(first), Some(last)) => {

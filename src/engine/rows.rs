@@ -80,9 +80,6 @@ pub struct RowCache {
 pub struct Likely(Option<Guard<Shared>>);
 
 impl Likely {
-    /// Nothing was looked for.
-    pub const UNKNOWN: Likely = Likely(None);
-
     #[inline]
     fn row(self, epoch: u64, key: &[u8]) -> Option<Hit> {
         let guard = self.0?;

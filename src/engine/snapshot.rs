@@ -82,7 +82,8 @@ impl Snapshot {
 
     /// What `f` makes of the newest version of the key; `None` if it is absent or deleted.
     pub fn get<R>(&self, key: &[u8], f: impl FnOnce(Item<'_>) -> Result<Option<R>>) -> Result<Option<R>> {
-        self.find(key, hash(key), Likely::UNKNOWN, f)
+        let hash = hash(key);
+        self.find(key, hash, self.view.rows.likely(hash), f)
     }
 
     #[inline]

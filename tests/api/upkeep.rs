@@ -156,6 +156,24 @@ fn the_caches_of_tables_take_what_they_may() {
     assert!((700 << 10..=1 << 20).contains(&kept), "{kept} bytes");
 }
 
+/// No table is asked once a value has been read, neither by reads nor by conditions.
+#[test]
+fn a_condition_finds_the_row_that_a_read_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = small(&dir, "off");
+    let revision = b.upsert("cached", "k", b"value", 0).unwrap();
+    b.compact().unwrap();
+    b.get("cached", "k").unwrap();
+    let asked = || counter(&b, "cache_hits") + counter(&b, "cache_misses");
+    let before = asked();
+    assert!(before > 0);
+    fails(b.create("cached", "k", b"other", 0), Code::AlreadyExists, "is there already");
+    fails(b.compare_and_swap("cached", "k", b"other", b"wrong", 0), Code::CompareFailed, "another value");
+    fails(b.delete_if_revision("cached", "k", revision + 1), Code::CompareFailed, "revision");
+    assert_eq!(b.get("cached", "k").unwrap(), b"value");
+    assert_eq!(asked(), before, "{}", b.stats_json().unwrap());
+}
+
 /// In the log a key takes what differs from the one before, in memory all of its path.
 #[test]
 fn a_segment_whose_keys_take_much_memory_is_full() {
